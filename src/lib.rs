@@ -1,0 +1,12 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+//! A tower layer that keeps messages from being lost when a connection breaks.
+
+pub mod classify;
+mod policy;
+mod request;
+
+pub use classify::{ConnError, ConnErrorKind, Outlook, Sent, classify, is_conn_error};
+pub use request::{ConnectError, NotSent, Unsent};
+
+/// A boxed error, as everywhere in tower.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;

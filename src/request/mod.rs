@@ -1,0 +1,3 @@
+mod unsent;
+
+pub use unsent::{ConnectError, NotSent, Unsent};

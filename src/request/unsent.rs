@@ -1,0 +1,121 @@
+use std::error::Error;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use crate::BoxError;
+
+/// Marks an error as one of *making* a connection: whatever broke, this attempt's request was
+/// [provably not sent](crate::Sent::No).
+///
+/// Wrap the error of your own connector in it, and [`classify`](crate::classify()) reads it as a
+/// connection error even if it knows nothing about what is inside.
+/// `Reconnect` does so.
+#[derive(Debug)]
+pub struct ConnectError(BoxError);
+
+impl ConnectError {
+    /// Marks `source` as an error of making a connection.
+    pub fn new(source: impl Into<BoxError>) -> Self {
+        Self(source.into())
+    }
+
+    /// The error inside.
+    pub fn into_source(self) -> BoxError {
+        self.0
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("could not connect")
+    }
+}
+
+impl Error for ConnectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+/// Marks an error as one of an attempt that was [provably not sent](crate::Sent::No), although a
+/// connection was there.
+///
+/// It says nothing about what broke: [`classify`](crate::classify()) looks below it for that, and
+/// the error is a connection error only if something below it is.
+#[derive(Debug)]
+pub struct NotSent(BoxError);
+
+impl NotSent {
+    /// Marks `source` as the error of an attempt that was not sent.
+    pub fn new(source: impl Into<BoxError>) -> Self {
+        Self(source.into())
+    }
+
+    /// The error inside.
+    pub fn into_source(self) -> BoxError {
+        self.0
+    }
+}
+
+impl fmt::Display for NotSent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request was not sent")
+    }
+}
+
+impl Error for NotSent {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+/// An error that hands an unsent request back, so that it can be replayed without ever having
+/// been copied (a streaming body, for instance).
+///
+/// A service whose error, or some error in its chain of sources, is an `Unsent<Req>` gets the
+/// request of this type replayed even if it can't be cloned. Being handed back is proof that it
+/// was [not sent](crate::Sent::No).
+pub struct Unsent<Req> {
+    // A mutex only so that the error is `Sync` for requests that are not; it is never locked while
+    // the error is shared.
+    request: Mutex<Option<Req>>,
+    source: NotSent,
+}
+
+impl<Req> Unsent<Req> {
+    /// Hands `request` back, which was not sent because of `source`.
+    pub fn new(request: Req, source: impl Into<BoxError>) -> Self {
+        Self {
+            request: Mutex::new(Some(request)),
+            source: NotSent::new(source),
+        }
+    }
+
+    /// Takes the request out. `None` if it was taken before.
+    pub fn take(&mut self) -> Option<Req> {
+        self.request
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+}
+
+impl<Req> fmt::Debug for Unsent<Req> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unsent")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<Req> fmt::Display for Unsent<Req> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request is handed back")
+    }
+}
+
+impl<Req> Error for Unsent<Req> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}
