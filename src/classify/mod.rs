@@ -15,3 +15,13 @@ pub fn classify(_error: &(dyn Error + 'static)) -> Option<ConnError> {
 pub fn is_conn_error(error: &(dyn Error + 'static)) -> bool {
     classify(error).is_some()
 }
+
+/// The first error in the chain for which `f` has an answer. (Placeholder until the walker is here.)
+pub(crate) fn find<'a, T>(
+    error: &'a (dyn Error + 'static),
+    f: &dyn Fn(&'a (dyn Error + 'static)) -> Option<T>,
+) -> Option<T> {
+    std::iter::successors(Some(error), |&e| e.source())
+        .take(64)
+        .find_map(f)
+}

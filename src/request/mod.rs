@@ -1,3 +1,107 @@
+//! What the layer has to know about a request.
+
+mod destination;
+#[cfg(feature = "http")]
+mod http;
+mod model;
+mod plain;
+#[cfg(feature = "reqwest")]
+mod reqwest;
 mod unsent;
 
+pub use destination::Destination;
+pub use model::{ByClone, ByTrait, RequestModel};
 pub use unsent::{ConnectError, NotSent, Unsent};
+
+use std::error::Error;
+
+/// A request that can be made another time.
+///
+/// Implemented for plain messages (`Bytes`, `Vec<u8>`, `String`, numbers, shared pointers), and with
+/// features for `http::Request<B: Clone>`, `http::Uri` and `reqwest::Request`. For a type of your
+/// own, implement it: one method is enough. Or use
+/// [`.clone_requests()`](crate::RetryOnConnErr::clone_requests), which needs `Clone` only and takes
+/// each request for idempotent.
+///
+/// ```
+/// use tower_conn_retry::{Destination, Replayable};
+///
+/// #[derive(Clone)]
+/// struct Order { shop: String, lines: Vec<u8>, number: u64 }
+///
+/// impl Replayable for Order {
+///     fn try_clone(&self) -> Option<Self> {
+///         Some(self.clone())
+///     }
+///
+///     fn destination(&self) -> Destination {
+///         Destination::new(self.shop.as_str()) // the shops fail one by one
+///     }
+///
+///     fn size_hint(&self) -> usize {
+///         size_of::<Self>() + self.shop.capacity() + self.lines.capacity()
+///     }
+/// }
+/// ```
+///
+/// None of the methods runs under a lock. They MAY be called while an attempt is in flight.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be replayed: it does not implement `Replayable`",
+    label = "not `Replayable`",
+    note = "`http::Request` needs the feature `http` and a body that is `Clone`, `reqwest::Request` the feature `reqwest`",
+    note = "for any request that is `Clone`, say `RetryOnConnErr::new().clone_requests()`"
+)]
+pub trait Replayable: Sized {
+    /// A copy for another attempt, or `None` if there can't be one (a streaming body). Such a
+    /// request still gets its first attempt, and another if an error [hands it back](Unsent).
+    ///
+    /// Called once for each attempt: make it cheap, with shared buffers.
+    fn try_clone(&self) -> Option<Self>;
+
+    /// Whether this request, after what has happened to it, can be replayed. Asked before each
+    /// replay. Default: yes.
+    fn can_replay(&self) -> bool {
+        true
+    }
+
+    /// Whether doing it twice is as good as once. Default: yes. For HTTP: a safe or idempotent
+    /// method (RFC 9110 §9.2.2), or an `Idempotency-Key` header.
+    fn is_idempotent(&self) -> bool {
+        true
+    }
+
+    /// What it goes to, as far as failing together is concerned. Default: [the one
+    /// peer](Destination::default).
+    fn destination(&self) -> Destination {
+        Destination::default()
+    }
+
+    /// A number that is equal for equal destinations; the layer remembers by it which ones have
+    /// worked, and reads it after each success. Default: computed from
+    /// [`destination`](Self::destination). Override it only to save that.
+    fn destination_hash(&self) -> u64 {
+        self.destination().hash64()
+    }
+
+    /// The bytes that are held while it waits, heap included as far as it can be known. Default: the
+    /// size of the type.
+    fn size_hint(&self) -> usize {
+        size_of::<Self>()
+    }
+
+    /// Whether the wrapped client may follow redirects with it, so that a failed connect proves
+    /// nothing about the first hop, which has read the request. Default: no. `reqwest::Request`:
+    /// yes, unless [`redirects_off`](crate::RetryOnConnErr::redirects_off) is promised.
+    fn may_redirect(&self) -> bool {
+        false
+    }
+
+    /// Takes back a request that was not sent from the error of its attempt. Default: nothing.
+    ///
+    /// For a type of yours that a service hands back in an [`Unsent`], say
+    /// `Unsent::find(error)`.
+    fn take_back(error: &(dyn Error + 'static)) -> Option<Self> {
+        let _ = error;
+        None
+    }
+}

@@ -76,8 +76,7 @@ impl Error for NotSent {
 /// request of this type replayed even if it can't be cloned. Being handed back is proof that it
 /// was [not sent](crate::Sent::No).
 pub struct Unsent<Req> {
-    // A mutex only so that the error is `Sync` for requests that are not; it is never locked while
-    // the error is shared.
+    // A mutex, because a chain of sources gives shared references only.
     request: Mutex<Option<Req>>,
     source: NotSent,
 }
@@ -92,11 +91,22 @@ impl<Req> Unsent<Req> {
     }
 
     /// Takes the request out. `None` if it was taken before.
-    pub fn take(&mut self) -> Option<Req> {
+    pub fn take(&self) -> Option<Req> {
         self.request
-            .get_mut()
+            .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
+    }
+}
+
+impl<Req: Send + 'static> Unsent<Req> {
+    /// Takes the request out of the first `Unsent<Req>` in the chain that starts with `error`, of
+    /// which it looks at 32 links.
+    pub fn find(error: &(dyn Error + 'static)) -> Option<Req> {
+        std::iter::successors(Some(error), |&error| error.source())
+            .take(32)
+            .find_map(|error| error.downcast_ref::<Self>())
+            .and_then(Self::take)
     }
 }
 

@@ -1,0 +1,247 @@
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+use tower_service::Service;
+
+use super::Kept;
+use super::slow::{Slow, Start, Step};
+use crate::link::{Answer, Hold};
+use crate::service::Shared;
+use crate::{AttemptTimeout, BoxError, ConnErrorPolicy, Error, Reason, RequestModel};
+
+/// A call, without the attempt that is in flight.
+pub(crate) struct Call<S, Req, P, R> {
+    pub(super) shared: Arc<Shared<S, P>>,
+    /// Its number in the order of calls.
+    pub(super) id: u64,
+    pub(super) kept: Kept<Req>,
+    /// When its future first had to wait, or failed.
+    pub(super) started: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+    pub(super) slow: Option<Box<Slow<S>>>,
+    model: PhantomData<fn() -> R>,
+}
+
+impl<S, Req, P, R> Call<S, Req, P, R> {
+    pub(crate) fn new(
+        shared: Arc<Shared<S, P>>,
+        id: u64,
+        kept: Kept<Req>,
+        start: Option<Start>,
+    ) -> Self {
+        Self {
+            shared,
+            id,
+            kept,
+            started: None,
+            timer: None,
+            slow: start.map(|start| Box::new(Slow::started(start))),
+            model: PhantomData,
+        }
+    }
+
+    /// When the call is given up.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let limit = self.shared.table.config().give_up_after?;
+        self.started?.checked_add(limit)
+    }
+
+    /// Ready when the attempt in flight, or on its way, has taken too long.
+    pub(super) fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let started = *self.started.get_or_insert_with(Instant::now);
+        let began = self
+            .slow
+            .as_ref()
+            .and_then(|slow| slow.attempt_at)
+            .unwrap_or(started);
+        let limit = self.shared.table.config().attempt_timeout;
+        let attempt_ends = limit.and_then(|limit| began.checked_add(limit));
+        let at = attempt_ends.into_iter().chain(self.deadline()).min();
+        self.poll_timer(at, cx)
+    }
+
+    /// Ready at this time.
+    fn poll_timer(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(at) = at else {
+            self.timer = None;
+            return Poll::Pending;
+        };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+        if timer.deadline() != at {
+            timer.as_mut().reset(at);
+        }
+        timer.as_mut().poll(cx)
+    }
+}
+
+impl<S, Req, P, R> Call<S, Req, P, R>
+where
+    S: Service<Req> + Clone,
+    S::Error: Into<BoxError>,
+    P: ConnErrorPolicy<Req>,
+    R: RequestModel<Req>,
+{
+    /// Waits for the turn, readies a fresh clone of the service, and starts the next attempt.
+    pub(super) fn poll_attempt(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Future, Error>> {
+        self.started.get_or_insert_with(Instant::now);
+        loop {
+            let slow = self.slow.get_or_insert_with(|| Box::new(Slow::new()));
+            let error = match std::mem::replace(&mut slow.step, Step::Idle) {
+                Step::Idle => panic!("`ResponseFuture` polled after it was ready"),
+                Step::Full => return Poll::Ready(Err(self.end(Reason::QueueFull))),
+                Step::Failed(error) => error,
+                Step::Room(room) => {
+                    room.forget();
+                    if self.is_over() {
+                        return Poll::Ready(Err(self.end(Reason::GaveUp)));
+                    }
+                    self.hold(Some(cx))?;
+                    if self
+                        .slow
+                        .as_ref()
+                        .is_some_and(|slow| matches!(slow.step, Step::Room(_)))
+                    {
+                        ready!(self.poll_timer(self.deadline(), cx));
+                    }
+                    continue;
+                }
+                Step::Waiting => {
+                    ready!(self.poll_turn(cx))?;
+                    continue;
+                }
+                Step::Readying(mut service) => match service.poll_ready(cx) {
+                    Poll::Ready(Ok(())) => return Poll::Ready(self.start_attempt(service)),
+                    Poll::Ready(Err(error)) => error.into(),
+                    Poll::Pending => {
+                        slow.step = Step::Readying(service);
+                        ready!(self.poll_timeout(cx));
+                        if let Some(slow) = &mut self.slow {
+                            slow.step = Step::Idle;
+                        }
+                        BoxError::from(AttemptTimeout { _private: () })
+                    }
+                },
+            };
+            self.failed(error, false)?;
+        }
+    }
+
+    /// Asks for the turn, or for a verdict.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        loop {
+            if self.is_over() {
+                return Poll::Ready(Err(self.end(Reason::GaveUp)));
+            }
+            let deadline = self.deadline();
+            let table = self.shared.table.clone();
+            let Some(Slow {
+                step,
+                place: Some(place),
+                ..
+            }) = self.slow.as_deref_mut()
+            else {
+                // Without a place it is nobody's turn but its own.
+                self.ready_service();
+                return Poll::Ready(Ok(()));
+            };
+            *step = Step::Waiting;
+            let at = match place.ask(deadline.map(|at| table.time(at)), cx.waker()) {
+                Answer::Go { .. } => {
+                    self.ready_service();
+                    return Poll::Ready(Ok(()));
+                }
+                Answer::Fail(reason) => return Poll::Ready(Err(self.end(reason))),
+                Answer::Wait => None,
+                Answer::Watch(at) => {
+                    let at = at.and_then(|at| table.instant(at));
+                    at.into_iter().chain(deadline).min()
+                }
+            };
+            ready!(self.poll_timer(at, cx));
+        }
+    }
+
+    /// Puts the request into the backlog, or where there is no backlog, makes it ready for another
+    /// attempt.
+    pub(super) fn hold(&mut self, cx: Option<&mut Context<'_>>) -> Result<(), Error> {
+        let Kept::Request(request) = &self.kept else {
+            return Err(self.end(Reason::NotReplayable));
+        };
+        let size = R::size_hint(request);
+        let slow = self.slow.get_or_insert_with(|| Box::new(Slow::new()));
+        let kept = &self.kept;
+        let destination = slow
+            .destination
+            .get_or_insert_with(|| kept.destination::<R>());
+        let waker = cx.map(|cx| cx.waker().clone());
+        match self
+            .shared
+            .table
+            .hold(destination, self.id, size, slow.broke, waker)
+        {
+            Hold::Open => self.ready_service(),
+            Hold::Held(place) => {
+                slow.place = Some(place);
+                slow.step = Step::Waiting;
+            }
+            Hold::Room(room) => slow.step = Step::Room(room),
+            Hold::Full => return Err(self.end(Reason::QueueFull)),
+        }
+        Ok(())
+    }
+
+    /// The next attempt begins with a fresh clone of the service.
+    pub(super) fn ready_service(&mut self) {
+        let service = self.shared.fresh();
+        let slow = self.slow.get_or_insert_with(|| Box::new(Slow::new()));
+        slow.step = Step::Readying(service);
+        slow.attempt_at = Some(Instant::now());
+    }
+
+    /// Calls the service, which is ready.
+    fn start_attempt(&mut self, mut service: S) -> Result<S::Future, Error> {
+        let attempt = self
+            .slow
+            .as_ref()
+            .map_or(0, |slow| slow.attempts)
+            .saturating_add(1);
+        let Some(mut request) = self.next_request() else {
+            return Err(self.end(Reason::NotReplayable));
+        };
+        if attempt > 1 {
+            self.shared.policy.prepare(&mut request, attempt);
+            if let Some(observer) = &self.shared.table.config().observer {
+                observer.replay(&self.kept.destination::<R>(), attempt);
+            }
+        }
+        let future = service.call(request);
+        if let Some(place) = self.slow.as_ref().and_then(|slow| slow.place.as_ref()) {
+            place.called();
+        }
+        Ok(future)
+    }
+
+    /// A copy of the request, or the request itself if there can't be one.
+    fn next_request(&mut self) -> Option<Req> {
+        let Kept::Request(request) = &self.kept else {
+            return None;
+        };
+        if let Some(copy) = R::try_clone(request) {
+            return Some(copy);
+        }
+        let gone = Kept::gone::<R>(request);
+        match std::mem::replace(&mut self.kept, gone) {
+            Kept::Request(request) => Some(request),
+            Kept::Gone { .. } => None,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.deadline()
+            .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+}

@@ -1,0 +1,273 @@
+//! What becomes of a call when an attempt is over.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tower_service::Service;
+
+use super::slow::{Slow, Step};
+use super::{Call, Kept};
+use crate::error::{Cause, Inner};
+use crate::link::{After, Failed, LastError};
+use crate::{
+    AttemptTimeout, BoxError, ConnError, ConnErrorKind, ConnErrorPolicy, Decision, Error, Failure,
+    Outlook, Reason, RequestModel, Sent,
+};
+
+impl<S, Req, P, R> Call<S, Req, P, R>
+where
+    S: Service<Req> + Clone,
+    S::Error: Into<BoxError>,
+    P: ConnErrorPolicy<Req>,
+    R: RequestModel<Req>,
+{
+    /// An attempt was answered.
+    pub(super) fn succeeded(&mut self) {
+        let table = &self.shared.table;
+        table.learn(self.kept.hash::<R>());
+        if let Some(budget) = &table.config().budget {
+            budget.deposit();
+        }
+        if let Some(slow) = &mut self.slow {
+            if let Some(place) = slow.place.take() {
+                place.answered(true);
+            }
+            if let Some(observer) = &table.config().observer {
+                let elapsed = self.started.map_or(Duration::ZERO, |at| at.elapsed());
+                let attempts = slow.attempts.saturating_add(1);
+                observer.recovered(&self.kept.destination::<R>(), attempts, elapsed);
+            }
+        }
+    }
+
+    /// An attempt failed: in its call, or before in the service's `poll_ready`. `Ok` if there will
+    /// be another one.
+    pub(super) fn failed(&mut self, error: BoxError, called: bool) -> Result<(), Error> {
+        let now = Instant::now();
+        let started = *self.started.get_or_insert(now);
+        let over = self.deadline().is_some_and(|deadline| now >= deadline);
+        let table = self.shared.table.clone();
+        let slow = &mut **self.slow.get_or_insert_with(|| Box::new(Slow::new()));
+        slow.attempts = slow.attempts.saturating_add(1);
+        let immediate = std::mem::take(&mut slow.immediate);
+
+        let Some(seen) = self.shared.policy.classify(&*error) else {
+            // It says nothing against the connection, so the link may take it for an answer.
+            slow.maybe_sent |= called;
+            if let Some(place) = slow.place.take() {
+                place.answered(false);
+            }
+            let timed_out = over && error.is::<AttemptTimeout>();
+            let reason = if timed_out {
+                Reason::GaveUp
+            } else {
+                Reason::NotConnError
+            };
+            return Err(self.error(reason, Cause::Own(error), None));
+        };
+
+        let mut conn_error = if called {
+            seen
+        } else {
+            seen.with_sent(Sent::No)
+        };
+        if let (Kept::Gone { .. }, Some(request)) = (&self.kept, R::take_back(&*error)) {
+            self.kept = Kept::Request(request);
+            conn_error = conn_error.with_sent(Sent::No);
+        }
+        let kept = &self.kept;
+        let destination = slow
+            .destination
+            .get_or_insert_with(|| kept.destination::<R>())
+            .clone();
+        let hash = kept.hash::<R>();
+        if conn_error.outlook() == Outlook::Permanent && table.worked(&destination, hash) {
+            // It worked before, so this is a symptom of the path.
+            conn_error = conn_error.with_outlook(Outlook::Transient);
+        }
+        if conn_error.sent() == Sent::Maybe {
+            slow.maybe_sent = true;
+        } else if called && kept.may_redirect::<R>() && !table.config().redirects_off {
+            // The error proves something about the last hop only.
+            slow.redirect_doubt = !slow.maybe_sent;
+            slow.maybe_sent = true;
+        }
+        let breaks = breaks_one_connection(conn_error.kind());
+        if breaks && slow.attempts > 1 {
+            slow.broke = slow.broke.saturating_add(1);
+        }
+        slow.history.push(now - started, conn_error);
+        if let Some(observer) = &table.config().observer {
+            observer.attempt_failed(&destination, conn_error, slow.attempts);
+        }
+
+        let elapsed = now - started;
+        let verdict = if over {
+            Err(Reason::GaveUp)
+        } else {
+            self.verdict(&error, conn_error, elapsed)
+        };
+        let Some(slow) = self.slow.as_deref_mut() else {
+            return Err(self.error(Reason::NotReplayable, Cause::Own(error), Some(conn_error)));
+        };
+        if let (Err(Reason::Permanent), Outlook::Permanent) = (verdict, conn_error.outlook()) {
+            // Others will hear the same at once; holding them up would help nobody.
+            if let Some(place) = slow.place.take() {
+                place.answered(false);
+            }
+            return Err(self.error(Reason::Permanent, Cause::Own(error), Some(conn_error)));
+        }
+
+        let stays = verdict.is_ok();
+        let at_once = breaks && !immediate && stays;
+        let paid = match &table.config().budget {
+            Some(budget) if at_once && table.is_up(&destination) => budget.withdraw(),
+            _ => true,
+        };
+        let broke = slow.broke;
+        let how = Failed {
+            breaks,
+            immediate,
+            stays,
+            paid,
+            broke,
+        };
+        let after = table.failed(&destination, hash, self.id, how, conn_error);
+        if let Err(reason) = verdict {
+            if let Some(place) = slow.place.take() {
+                place.forget();
+            }
+            if after != After::StillUp {
+                let error = Arc::new(Described(error.to_string()));
+                table.set_last_error(&destination, LastError { conn_error, error });
+            }
+            return Err(self.error(reason, Cause::Own(error), Some(conn_error)));
+        }
+        if after == After::StillUp {
+            slow.cause = Some((Cause::Own(error), conn_error));
+            slow.immediate = true;
+            self.ready_service();
+            return Ok(());
+        }
+        let error: Arc<dyn StdError + Send + Sync> = error.into();
+        slow.cause = Some((Cause::Shared(error.clone()), conn_error));
+        table.set_last_error(&destination, LastError { conn_error, error });
+        if slow.place.is_some() {
+            slow.step = Step::Waiting;
+            return Ok(());
+        }
+        self.hold(None)
+    }
+
+    /// Will there be another attempt?
+    fn verdict(
+        &self,
+        error: &BoxError,
+        conn_error: ConnError,
+        elapsed: Duration,
+    ) -> Result<(), Reason> {
+        let config = self.shared.table.config();
+        let (attempts, maybe_sent) = match &self.slow {
+            Some(slow) => (slow.attempts, slow.maybe_sent),
+            None => (1, true),
+        };
+        let permanent = conn_error.outlook() == Outlook::Permanent && !config.persist;
+        let replayable = self.kept.request().filter(|request| R::can_replay(request));
+        let Some(request) = replayable else {
+            return Err(if permanent {
+                Reason::Permanent
+            } else {
+                Reason::NotReplayable
+            });
+        };
+        let failure = Failure {
+            request,
+            error: &**error,
+            conn_error,
+            sent: if maybe_sent { Sent::Maybe } else { Sent::No },
+            attempts,
+            elapsed,
+            idempotent: R::is_idempotent(request),
+            persist: config.persist,
+        };
+        match self.shared.policy.decide(&failure) {
+            Decision::Fail => Err(failure.objection().unwrap_or(Reason::PolicyFailed)),
+            Decision::Replay if attempts >= config.max_attempts => Err(Reason::AttemptsExhausted),
+            Decision::Replay => Ok(()),
+        }
+    }
+
+    /// The call ends while no attempt is in flight. Gives up its place.
+    pub(super) fn end(&mut self, reason: Reason) -> Error {
+        let own = self.slow.as_mut().and_then(|slow| {
+            slow.step = Step::Idle;
+            slow.cause.take()
+        });
+        if let Some((cause, conn_error)) = own {
+            return self.error(reason, cause, Some(conn_error));
+        }
+        let destination = self.kept.destination::<R>();
+        match self.shared.table.last_error(&destination) {
+            Some(last) => self.error(reason, Cause::Shared(last.error), Some(last.conn_error)),
+            None => {
+                let unknown = Described(format!("{destination} is down"));
+                self.error(reason, Cause::Shared(Arc::new(unknown)), None)
+            }
+        }
+    }
+
+    fn error(&mut self, reason: Reason, cause: Cause, conn_error: Option<ConnError>) -> Error {
+        let slow = self.slow.take().map_or_else(Slow::new, |slow| *slow);
+        drop(slow.place);
+        let destination = self.kept.destination::<R>();
+        let elapsed = self.started.map_or(Duration::ZERO, |at| at.elapsed());
+        if let (Some(observer), true) = (
+            &self.shared.table.config().observer,
+            reason != Reason::NotConnError,
+        ) {
+            observer.failed(&destination, reason, slow.attempts, elapsed);
+        }
+        Error::new(Inner {
+            reason,
+            cause,
+            conn_error,
+            sent: if slow.maybe_sent {
+                Sent::Maybe
+            } else {
+                Sent::No
+            },
+            attempts: slow.attempts,
+            elapsed,
+            history: slow.history,
+            destination,
+            redirect_doubt: slow.redirect_doubt,
+        })
+    }
+}
+
+/// Rule 3: these say that one connection broke, not that the peer is away.
+fn breaks_one_connection(kind: ConnErrorKind) -> bool {
+    matches!(
+        kind,
+        ConnErrorKind::Reset
+            | ConnErrorKind::BrokenPipe
+            | ConnErrorKind::Closed
+            | ConnErrorKind::Aborted
+            | ConnErrorKind::NotConnected
+    )
+}
+
+/// The text of an error that its own caller has got.
+#[derive(Debug)]
+struct Described(String);
+
+impl fmt::Display for Described {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for Described {}

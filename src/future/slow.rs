@@ -1,0 +1,86 @@
+use tokio::time::Instant;
+
+use crate::error::{Cause, History};
+use crate::link::{Place, Room};
+use crate::{BoxError, ConnError, Destination};
+
+/// How a call begins that does not begin with an attempt.
+pub(crate) enum Start {
+    /// The service's `poll_ready` failed.
+    Failed(BoxError),
+    /// The link is down.
+    Held(Place),
+    /// The link is down, and so many wait that there is no place.
+    Room(Room),
+    /// The link is down, and there will be no place.
+    Full,
+}
+
+/// The state of a call that is more than one attempt.
+pub(super) struct Slow<S> {
+    pub(super) step: Step<S>,
+    pub(super) place: Option<Place>,
+    pub(super) destination: Option<Destination>,
+    pub(super) attempts: u32,
+    /// When the present attempt began.
+    pub(super) attempt_at: Option<Instant>,
+    /// The present attempt is the immediate replay after a broken connection.
+    pub(super) immediate: bool,
+    /// How many replays broke a connection.
+    pub(super) broke: u32,
+    /// Some attempt may have been sent.
+    pub(super) maybe_sent: bool,
+    /// The only doubt about an attempt was a redirect.
+    pub(super) redirect_doubt: bool,
+    pub(super) history: History,
+    /// The last error.
+    pub(super) cause: Option<(Cause, ConnError)>,
+}
+
+/// What the call does while no attempt is in flight.
+pub(super) enum Step<S> {
+    /// An attempt is in flight, or the call is over.
+    Idle,
+    /// The service's `poll_ready` failed.
+    Failed(BoxError),
+    /// There is no place for it.
+    Full,
+    /// It waits for a place.
+    Room(Room),
+    /// It has a place and waits for its turn.
+    Waiting,
+    /// A fresh clone of the service is polled ready.
+    Readying(S),
+}
+
+impl<S> Slow<S> {
+    pub(super) fn new() -> Self {
+        Self {
+            step: Step::Idle,
+            place: None,
+            destination: None,
+            attempts: 0,
+            attempt_at: None,
+            immediate: false,
+            broke: 0,
+            maybe_sent: false,
+            redirect_doubt: false,
+            history: History::default(),
+            cause: None,
+        }
+    }
+
+    pub(super) fn started(start: Start) -> Self {
+        let mut slow = Self::new();
+        slow.step = match start {
+            Start::Failed(error) => Step::Failed(error),
+            Start::Full => Step::Full,
+            Start::Room(room) => Step::Room(room),
+            Start::Held(place) => {
+                slow.place = Some(place);
+                Step::Waiting
+            }
+        };
+        slow
+    }
+}

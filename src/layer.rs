@@ -1,0 +1,221 @@
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower::retry::budget::Budget;
+use tower_layer::Layer;
+
+use crate::config::Config;
+use crate::{Backoff, ByClone, ByTrait, ConnRetry, DefaultPolicy, Limits, Observer, WhenFull};
+
+/// The caller's future waits for the link, and owns the request. The default mode.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Inline;
+
+/// A layer that holds the requests that failed because of the connection, and replays them in order
+/// when it is back.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower::ServiceBuilder;
+/// use tower_conn_retry::RetryOnConnErr;
+///
+/// # fn wrap<S>(client: S) {
+/// // As it comes:
+/// let service = ServiceBuilder::new().layer(RetryOnConnErr).service(client);
+/// # }
+/// # fn wrap_more<S>(client: S) {
+/// // With settings:
+/// let layer = RetryOnConnErr::new()
+///     .attempt_timeout(Duration::from_secs(10))
+///     .give_up_after(Duration::from_secs(600));
+/// let service = ServiceBuilder::new().layer(layer).service(client);
+/// # let _: tower_conn_retry::ConnRetry<S> = service;
+/// # }
+/// ```
+///
+/// Each use of the layer has links of its own; clones of the service share theirs.
+pub struct RetryOnConnErr<P = DefaultPolicy, R = ByTrait, M = Inline> {
+    policy: Shared<P>,
+    config: Config,
+    mode: PhantomData<fn() -> (R, M)>,
+}
+
+/// The layer with all its defaults, so that `.layer(RetryOnConnErr)` says what it does.
+#[allow(non_upper_case_globals)]
+pub const RetryOnConnErr: RetryOnConnErr = RetryOnConnErr::new();
+
+/// A policy that need not be `Clone`, and that a constant can hold.
+enum Shared<P> {
+    Later(fn() -> P),
+    Now(Arc<P>),
+}
+
+impl RetryOnConnErr {
+    /// The layer with all its defaults.
+    pub const fn new() -> Self {
+        Self {
+            policy: Shared::Later(DefaultPolicy::new),
+            config: Config::new(),
+            mode: PhantomData,
+        }
+    }
+}
+
+impl Default for RetryOnConnErr {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<P, R, M> RetryOnConnErr<P, R, M> {
+    /// Decides what a connection error is and what is done about it. Default: [`DefaultPolicy`].
+    #[must_use]
+    pub fn policy<P2>(self, policy: P2) -> RetryOnConnErr<P2, R, M> {
+        RetryOnConnErr {
+            policy: Shared::Now(Arc::new(policy)),
+            config: self.config,
+            mode: PhantomData,
+        }
+    }
+
+    /// Takes the requests for what `Clone` makes of them: every one can be copied, is idempotent,
+    /// and goes to the one peer. Default: [`Replayable`](crate::Replayable) says so.
+    #[must_use]
+    pub fn clone_requests(self) -> RetryOnConnErr<P, ByClone, M> {
+        RetryOnConnErr {
+            policy: self.policy,
+            config: self.config,
+            mode: PhantomData,
+        }
+    }
+
+    /// The delays between probes. Default: [`ExponentialBackoff`](crate::ExponentialBackoff).
+    #[must_use]
+    pub fn backoff(mut self, backoff: impl Backoff) -> Self {
+        self.config.backoff = Some(Arc::new(backoff));
+        self
+    }
+
+    /// Pays for the immediate replays after one broken connection; where it does not, the request
+    /// waits for a probe instead. Default: they cost nothing.
+    #[must_use]
+    pub fn budget(mut self, budget: impl Budget + Send + Sync + 'static) -> Self {
+        self.config.budget = Some(Arc::new(budget));
+        self
+    }
+
+    /// The longest time of one attempt, the inner service's readiness for a replay included.
+    /// Default: none.
+    ///
+    /// A link that has gone silent is only noticed by a timeout: this one, or one below, such as
+    /// TCP_USER_TIMEOUT. With zero, an attempt has to be ready at its first poll.
+    #[must_use]
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.config.attempt_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a call may take in all, waiting and attempts in flight included. Default: 3 min.
+    ///
+    /// The time starts when the call's future is first polled. With zero, a request is never held,
+    /// and an attempt has to be ready at its first poll.
+    #[must_use]
+    pub fn give_up_after(mut self, time: Duration) -> Self {
+        self.config.give_up_after = Some(time);
+        self
+    }
+
+    /// Holds requests without a limit in time.
+    #[must_use]
+    pub fn never_give_up(mut self) -> Self {
+        self.config.give_up_after = None;
+        self
+    }
+
+    /// How many attempts a request gets at most, the first one included. Default: no limit but that
+    /// in time. Zero counts as 1: the first attempt is always made.
+    #[must_use]
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.config.max_attempts = attempts;
+        self
+    }
+
+    /// How much is held for all links together. Default: [`Limits::new`].
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.config.limits = limits;
+        self
+    }
+
+    /// What happens to a request that has to wait when the limits are reached. Default:
+    /// [`WhenFull::Reject`].
+    #[must_use]
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.config.when_full = when_full;
+        self
+    }
+
+    /// Replays after [`Permanent`](crate::Outlook::Permanent) errors too: for a client that starts
+    /// before its peer's name or certificate is there.
+    #[must_use]
+    pub fn persist_through_permanent(mut self) -> Self {
+        self.config.persist = true;
+        self
+    }
+
+    /// Promises that the wrapped client follows no redirects (reqwest: built with
+    /// `redirect::Policy::none()`). Then its failed connect proves that the request was not sent,
+    /// and requests that are not idempotent are replayed after it.
+    #[must_use]
+    pub fn redirects_off(mut self) -> Self {
+        self.config.redirects_off = true;
+        self
+    }
+
+    /// Is told what happens. Default: nobody.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.config.observer = Some(Arc::new(observer));
+        self
+    }
+}
+
+impl<S: Clone, P, R> Layer<S> for RetryOnConnErr<P, R, Inline> {
+    type Service = ConnRetry<S, P, R, Inline>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let policy = match &self.policy {
+            Shared::Later(make) => Arc::new(make()),
+            Shared::Now(policy) => policy.clone(),
+        };
+        ConnRetry::new(inner, policy, self.config.clone())
+    }
+}
+
+impl<P, R, M> Clone for RetryOnConnErr<P, R, M> {
+    fn clone(&self) -> Self {
+        Self {
+            policy: match &self.policy {
+                Shared::Later(make) => Shared::Later(*make),
+                Shared::Now(policy) => Shared::Now(policy.clone()),
+            },
+            config: self.config.clone(),
+            mode: PhantomData,
+        }
+    }
+}
+
+impl<P, R, M> fmt::Debug for RetryOnConnErr<P, R, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryOnConnErr")
+            .field("policy", &std::any::type_name::<P>())
+            .field("attempt_timeout", &self.config.attempt_timeout)
+            .field("give_up_after", &self.config.give_up_after)
+            .field("max_attempts", &self.config.max_attempts)
+            .field("limits", &self.config.limits)
+            .field("when_full", &self.config.when_full)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,57 @@
+/// How much may be held for all links of a layer together.
+///
+/// A limit of zero means that nothing is held: a request that would have to wait fails with
+/// [`QueueFull`](crate::Reason::QueueFull).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    requests: usize,
+    bytes: usize,
+}
+
+impl Limits {
+    /// The defaults: 10,000 requests and 64 MiB.
+    pub const fn new() -> Self {
+        Self {
+            requests: 10_000,
+            bytes: 64 << 20,
+        }
+    }
+
+    /// At most so many requests. Default: 10,000.
+    #[must_use]
+    pub const fn requests(self, requests: usize) -> Self {
+        Self { requests, ..self }
+    }
+
+    /// At most so many bytes, by [`Replayable::size_hint`](crate::Replayable::size_hint). Default:
+    /// 64 MiB.
+    #[must_use]
+    pub const fn bytes(self, bytes: usize) -> Self {
+        Self { bytes, ..self }
+    }
+
+    /// Whether so much is within the limits.
+    pub(crate) const fn allow(&self, requests: usize, bytes: usize) -> bool {
+        requests <= self.requests && bytes <= self.bytes
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What happens to a request that has to wait when the [`Limits`] are reached.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum WhenFull {
+    /// It fails with [`QueueFull`](crate::Reason::QueueFull).
+    #[default]
+    Reject,
+    /// Its caller waits for a place, first come, first served.
+    Wait,
+    /// The oldest request that is waiting, for any destination, fails with
+    /// [`QueueFull`](crate::Reason::QueueFull). Never one whose attempt is in flight.
+    DropOldest,
+}

@@ -1,0 +1,14 @@
+//! Links: what is shared by the calls to one destination, and the table of all links of a layer.
+
+mod known;
+mod limits;
+mod links;
+mod place;
+mod state;
+mod table;
+
+pub use limits::{Limits, WhenFull};
+pub use links::{LinkStatus, Links, LinksSummary};
+pub(crate) use place::{Place, Room};
+pub(crate) use state::{After, Answer, Failed};
+pub(crate) use table::{Hold, LastError, Table};

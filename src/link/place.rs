@@ -1,0 +1,83 @@
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::Table;
+use super::state::{Answer, Id, Time};
+use crate::Destination;
+
+/// A place in a backlog, and with it perhaps the turn or the probe. Given up on drop.
+pub(crate) struct Place {
+    table: Arc<Table>,
+    destination: Destination,
+    id: Id,
+    ended: bool,
+}
+
+impl Place {
+    pub(super) fn new(table: Arc<Table>, destination: Destination, id: Id) -> Self {
+        let ended = false;
+        Self {
+            table,
+            destination,
+            id,
+            ended,
+        }
+    }
+
+    /// Is it this one's turn?
+    pub(crate) fn ask(&self, deadline: Option<Time>, waker: &Waker) -> Answer {
+        self.table
+            .ask(&self.destination, self.id, deadline, waker.clone())
+    }
+
+    /// The attempt has called the service.
+    pub(crate) fn called(&self) {
+        self.table.called(&self.destination, self.id);
+    }
+
+    /// The attempt was answered; `well` if without any error.
+    pub(crate) fn answered(mut self, well: bool) {
+        self.ended = true;
+        self.table.answered(&self.destination, self.id, well);
+    }
+
+    /// The table has freed it already.
+    pub(crate) fn forget(mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.table.leave(&self.destination, self.id);
+        }
+    }
+}
+
+/// A place in the queue for a place. Given up on drop.
+pub(crate) struct Room {
+    table: Arc<Table>,
+    id: Id,
+    ended: bool,
+}
+
+impl Room {
+    pub(super) fn new(table: Arc<Table>, id: Id) -> Self {
+        let ended = false;
+        Self { table, id, ended }
+    }
+
+    /// Its turn has come: [`Table::hold`] takes the place back.
+    pub(crate) fn forget(mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.table.leave_room(self.id);
+        }
+    }
+}

@@ -1,0 +1,582 @@
+//! The state machine of one link. It has no clock, no waker and no I/O: the time comes in as a
+//! number, and whom to wake goes out as a list.
+//!
+//! ```text
+//!            a connection error that is more than one broken connection
+//!      ┌────┐ ────────────────────────────────────────────────► ┌──────┐
+//!      │ Up │                                                   │ Down │◄─┐
+//!      └────┘ ◄──┐                                              └──────┘  │ the probe failed,
+//!         ▲      │ nobody is waiting                    the delay │       │ or was dropped
+//!         │      │                                        is over ▼       │
+//!         │   ┌──────────┐        the probe got through       ┌─────────┐ │
+//!         └── │ Draining │ ◄───────────────────────────────── │ Probing │─┘
+//!   the last  └──────────┘                                    └─────────┘
+//!   has called     │  a drained request failed                     ▲
+//!                  └──────────────────────────────────────► Down ──┘
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::Reason;
+use crate::backoff::{FIRST_STEP, MIN_DELAY};
+
+/// Time since the table's epoch.
+pub(crate) type Time = Duration;
+
+/// A call: its number in the order of first calls.
+pub(crate) type Id = u64;
+
+/// An outage that begins within this time of the last connection error goes on with its backoff.
+pub(crate) const STABLE: Duration = Duration::from_secs(10);
+
+/// After so many replays that broke a connection, the head of the backlog is passed over once.
+const POISONOUS: u32 = 3;
+
+/// The shared state of one destination. `W` is what it takes to wake a waiter.
+pub(crate) struct Link<W> {
+    phase: Phase,
+    /// When it last went up or down.
+    since: Time,
+    /// The last connection error, or recovery.
+    disturbed: Option<Time>,
+    /// The backoff's last delay.
+    delay: Duration,
+    /// Attempts in this outage.
+    attempts: u32,
+    /// Held requests without an attempt in flight, oldest first.
+    waiting: BTreeMap<Id, Waiter<W>>,
+    /// Those that did not take their turn in time. Each comes back when it is polled.
+    skipped: BTreeMap<Id, Waiter<W>>,
+    /// Held requests with an attempt in flight.
+    flying: BTreeMap<Id, Flight>,
+    /// Verdicts that their waiters have not heard yet.
+    failed: BTreeMap<Id, Reason>,
+    bytes: usize,
+    /// The two in line who have timers, and what they were told, or will be when they ask: whoever
+    /// has to be told something else is woken.
+    told: [Option<(Id, Answer)>; 2],
+    /// How many outages are over.
+    recoveries: u64,
+    /// The head was passed over last time, so it is its turn.
+    head_next: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Phase {
+    Up,
+    Down {
+        probe_at: Time,
+    },
+    Probing {
+        by: Id,
+        /// When the probe counts as abandoned.
+        until: Option<Time>,
+        /// The head that was passed over.
+        instead_of: Option<Id>,
+    },
+    Draining {
+        /// How many may be in flight.
+        window: usize,
+        /// How many are.
+        flying: usize,
+        turn: Option<Turn>,
+        /// When the last one of them counts as abandoned.
+        until: Option<Time>,
+    },
+}
+
+/// Whose attempt is next in the drain.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Turn {
+    of: Id,
+    given: Time,
+    /// It has been polled since, and is about to call.
+    taken: bool,
+}
+
+struct Flight {
+    size: usize,
+    /// It takes a place in the window of the drain after this recovery.
+    recovery: u64,
+}
+
+struct Waiter<W> {
+    wake: Option<W>,
+    size: usize,
+    broke: u32,
+}
+
+/// What a waiter is told when it asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Make an attempt, then say [`Link::called`].
+    Go { probe: bool },
+    /// Wait without a timer.
+    Wait,
+    /// Wait, and ask again at this time; have a timer for the own deadline too.
+    Watch(Option<Time>),
+    /// End with this reason.
+    Fail(Reason),
+}
+
+/// An attempt that failed with a connection error.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Failed {
+    /// It was of a kind that says that one connection broke (rule 3).
+    pub(crate) breaks: bool,
+    /// It was the immediate replay after a broken connection.
+    pub(crate) immediate: bool,
+    /// The request is to be replayed.
+    pub(crate) stays: bool,
+    /// The budget pays for an immediate replay.
+    pub(crate) paid: bool,
+    /// How many of this request's replays broke a connection.
+    pub(crate) broke: u32,
+}
+
+/// What follows from a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum After {
+    /// The link stays up. Replay at once, if the request is to be replayed.
+    StillUp,
+    /// The link is down and needs the next delay of its backoff, of a fresh sequence if `fresh`.
+    WentDown { fresh: bool },
+    /// The link was down already; this failure tells nothing new.
+    Late,
+}
+
+impl<W> Link<W> {
+    pub(crate) fn new(now: Time) -> Self {
+        Self {
+            phase: Phase::Up,
+            since: now,
+            disturbed: None,
+            delay: FIRST_STEP,
+            attempts: 0,
+            waiting: BTreeMap::new(),
+            skipped: BTreeMap::new(),
+            flying: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            bytes: 0,
+            told: [None, None],
+            recoveries: 0,
+            head_next: false,
+        }
+    }
+
+    /// A request that has no place yet joins the backlog, at the place of its number.
+    pub(crate) fn join(&mut self, id: Id, size: usize, broke: u32, now: Time, wakes: &mut Vec<W>) {
+        self.bytes += size;
+        let wake = None;
+        self.waiting.insert(id, Waiter { wake, size, broke });
+        self.settle(now, wakes);
+    }
+
+    /// A waiter asks whether it is its turn. `deadline` is when it will give up.
+    pub(crate) fn ask(
+        &mut self,
+        id: Id,
+        now: Time,
+        deadline: Option<Time>,
+        wake: W,
+        wakes: &mut Vec<W>,
+    ) -> Answer {
+        if let Some(reason) = self.failed.remove(&id) {
+            return Answer::Fail(reason);
+        }
+        if let Some(waiter) = self.skipped.remove(&id) {
+            self.waiting.insert(id, waiter);
+            self.settle(now, wakes);
+        }
+        if self.take_turn(id, now) {
+            self.start(id, now, deadline);
+            let probe = !self.is_up();
+            self.settle(now, wakes);
+            return Answer::Go { probe };
+        }
+        self.settle(now, wakes);
+        if let Some(waiter) = self.waiting.get_mut(&id) {
+            waiter.wake = Some(wake);
+        }
+        self.alarm(id)
+    }
+
+    /// The attempt that was let [go](Answer::Go) has called the service.
+    pub(crate) fn called(&mut self, id: Id, now: Time, wakes: &mut Vec<W>) {
+        self.give_back_turn(id);
+        self.settle(now, wakes);
+    }
+
+    /// An attempt with a place ended well: the place is free.
+    pub(crate) fn succeeded(&mut self, id: Id, now: Time, wakes: &mut Vec<W>) {
+        self.land(id);
+        match &mut self.phase {
+            Phase::Probing { by, instead_of, .. } if *by == id => {
+                let poison = *instead_of;
+                if let Some(head) = poison {
+                    self.fail_waiter(head, Reason::Poisoned, wakes);
+                }
+                self.recover(now);
+            }
+            Phase::Draining { window, .. } => *window = window.saturating_mul(2),
+            _ => {}
+        }
+        self.give_back_turn(id);
+        self.settle(now, wakes);
+    }
+
+    /// An attempt with a place ended with an error that says nothing against the connection: the
+    /// place is free.
+    pub(crate) fn answered(&mut self, id: Id, now: Time, wakes: &mut Vec<W>) {
+        self.land(id);
+        if matches!(self.phase, Phase::Probing { by, .. } if by == id) {
+            self.recover(now);
+        }
+        self.give_back_turn(id);
+        self.settle(now, wakes);
+    }
+
+    /// An attempt, with a place or without, failed with a connection error. If it has a place and
+    /// stays, it goes back to it unless it is replayed at once; if it does not stay, its place is
+    /// free.
+    pub(crate) fn failed(&mut self, id: Id, how: Failed, now: Time, wakes: &mut Vec<W>) -> After {
+        let quiet = self
+            .disturbed
+            .is_none_or(|last| now.saturating_sub(last) >= STABLE);
+        let after = match self.phase {
+            Phase::Up | Phase::Draining { .. } => {
+                self.disturbed = Some(now);
+                let one_connection = how.breaks && !how.immediate;
+                if one_connection && (how.paid || !how.stays) {
+                    After::StillUp
+                } else {
+                    self.since = now;
+                    self.attempts = 0;
+                    self.head_next = false;
+                    if quiet {
+                        self.delay = FIRST_STEP;
+                    }
+                    After::WentDown { fresh: quiet }
+                }
+            }
+            Phase::Probing { by, instead_of, .. } if by == id => {
+                self.disturbed = Some(now);
+                self.head_next = instead_of.is_some();
+                After::WentDown { fresh: false }
+            }
+            Phase::Probing { .. } | Phase::Down { .. } => After::Late,
+        };
+        if let After::WentDown { .. } = after {
+            // Until the backoff has said more.
+            let probe_at = now + self.delay.max(FIRST_STEP);
+            self.phase = Phase::Down { probe_at };
+        }
+        let replayed_at_once = after == After::StillUp && how.stays;
+        if !replayed_at_once {
+            self.give_back_turn(id);
+            if let Some(size) = self.land(id).filter(|_| how.stays) {
+                self.join(id, size, how.broke, now, wakes);
+            }
+        }
+        self.settle(now, wakes);
+        after
+    }
+
+    /// The backoff's next delay, counted from `from`.
+    pub(crate) fn delay(&mut self, delay: Duration, from: Time, wakes: &mut Vec<W>) {
+        self.delay = delay.max(MIN_DELAY);
+        if let Phase::Down { probe_at } = &mut self.phase {
+            *probe_at = from.saturating_add(self.delay);
+        }
+        self.settle(from, wakes);
+    }
+
+    /// A request gives up its place: cancelled, expired, or in a panic.
+    pub(crate) fn leave(&mut self, id: Id, now: Time, wakes: &mut Vec<W>) {
+        self.failed.remove(&id);
+        self.land(id);
+        if let Some(waiter) = self
+            .waiting
+            .remove(&id)
+            .or_else(|| self.skipped.remove(&id))
+        {
+            self.bytes -= waiter.size;
+        }
+        self.give_back_turn(id);
+        if matches!(self.phase, Phase::Probing { by, .. } if by == id) {
+            self.phase = Phase::Down { probe_at: now };
+        }
+        self.settle(now, wakes);
+    }
+
+    /// Makes room: the oldest that is waiting fails.
+    pub(crate) fn drop_oldest(&mut self, now: Time, wakes: &mut Vec<W>) {
+        if let Some(oldest) = self.oldest_waiting() {
+            self.give_back_turn(oldest);
+            self.fail_waiter(oldest, Reason::QueueFull, wakes);
+            self.settle(now, wakes);
+        }
+    }
+
+    /// Something says that the network is back: probe now. Whether the link is down.
+    pub(crate) fn wake(&mut self, now: Time, wakes: &mut Vec<W>) -> bool {
+        if self.is_up() {
+            return false;
+        }
+        self.delay = FIRST_STEP;
+        if let Phase::Down { probe_at } = &mut self.phase {
+            *probe_at = now;
+        }
+        self.settle(now, wakes);
+        true
+    }
+
+    /// Whether a new call makes an attempt of its own.
+    pub(crate) fn is_open(&self) -> bool {
+        self.phase == Phase::Up
+    }
+
+    /// Whether the peer is taken to be there: up, or draining.
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.phase, Phase::Up | Phase::Draining { .. })
+    }
+
+    /// When it last went up or down.
+    pub(crate) fn since(&self) -> Time {
+        self.since
+    }
+
+    /// The attempts in the present or last outage.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// When the next probe is due.
+    pub(crate) fn probe_at(&self) -> Option<Time> {
+        match self.phase {
+            Phase::Down { probe_at } => Some(probe_at),
+            _ => None,
+        }
+    }
+
+    /// How many requests have a place, those in flight included.
+    pub(crate) fn held(&self) -> usize {
+        self.waiting.len() + self.skipped.len() + self.flying.len()
+    }
+
+    /// The bytes that they hold.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn oldest_waiting(&self) -> Option<Id> {
+        let first = |waiters: &BTreeMap<Id, Waiter<W>>| waiters.keys().next().copied();
+        [first(&self.waiting), first(&self.skipped)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether nothing would be lost by forgetting it: nobody has a place, and what it knows is old.
+    pub(crate) fn is_forgettable(&self, now: Time) -> bool {
+        let old = match self.phase {
+            Phase::Up => self.disturbed.unwrap_or(self.since),
+            Phase::Down { probe_at } => probe_at,
+            Phase::Probing { .. } | Phase::Draining { .. } => return false,
+        };
+        self.held() == 0 && self.failed.is_empty() && now.saturating_sub(old) >= STABLE
+    }
+
+    fn recover(&mut self, now: Time) {
+        let (window, flying, turn, until) = (1, 0, None, None);
+        self.phase = Phase::Draining {
+            window,
+            flying,
+            turn,
+            until,
+        };
+        self.recoveries += 1;
+        self.since = now;
+        self.disturbed = Some(now);
+    }
+
+    /// How long a turn is kept for a waiter who does not take it.
+    fn patience(&self) -> Duration {
+        self.delay.max(FIRST_STEP)
+    }
+
+    /// The one whose turn it is or will be, and the next in line.
+    fn line(&self) -> [Option<Id>; 2] {
+        let first = match self.phase {
+            Phase::Down { .. } => self.candidate(),
+            Phase::Draining {
+                turn: Some(turn), ..
+            } if !turn.taken => Some(turn.of),
+            _ => self.waiting.keys().next().copied(),
+        };
+        let second = self.waiting.keys().copied().find(|id| Some(*id) != first);
+        [first, second]
+    }
+
+    /// Who makes the next probe: the head, or in its place another if the head's replays broke the
+    /// connection.
+    fn candidate(&self) -> Option<Id> {
+        let mut line = self.waiting.iter();
+        let (head, waiter) = line.next()?;
+        if waiter.broke < POISONOUS || self.head_next {
+            return Some(*head);
+        }
+        let second = self.waiting.keys().nth(1);
+        let harmless = line.take(8).find(|(_, waiter)| waiter.broke < POISONOUS);
+        harmless
+            .map(|(id, _)| id)
+            .or(second)
+            .or(Some(head))
+            .copied()
+    }
+
+    fn take_turn(&mut self, id: Id, now: Time) -> bool {
+        if self.phase == Phase::Up {
+            return self.waiting.contains_key(&id);
+        }
+        let Answer::Watch(Some(due)) = self.alarm(id) else {
+            return false;
+        };
+        if now < due {
+            return false;
+        }
+        let [first, _] = self.line();
+        if first != Some(id) {
+            self.skip(first);
+        }
+        true
+    }
+
+    /// What `id` is told when it asks and it is not its turn yet.
+    fn alarm(&self, id: Id) -> Answer {
+        let [first, second] = self.line();
+        let patience = self.patience();
+        let [own, overdue] = match self.phase {
+            Phase::Up => [None, None],
+            Phase::Down { probe_at } => [Some(probe_at), Some(probe_at.saturating_add(patience))],
+            Phase::Probing { until, .. } => [until, None],
+            Phase::Draining {
+                turn: Some(turn), ..
+            } if !turn.taken => [Some(turn.given), Some(turn.given.saturating_add(patience))],
+            // The window is full, or the last one is about to call.
+            Phase::Draining { until, .. } => [until, None],
+        };
+        if first == Some(id) {
+            Answer::Watch(own)
+        } else if second == Some(id) {
+            Answer::Watch(overdue)
+        } else {
+            Answer::Wait
+        }
+    }
+
+    fn start(&mut self, id: Id, now: Time, deadline: Option<Time>) {
+        let head = self.waiting.keys().next().copied();
+        let abandoned = deadline.map(|at| at.saturating_add(self.patience()));
+        if let Some(waiter) = self.waiting.remove(&id) {
+            let (size, recovery) = (waiter.size, self.recoveries);
+            self.flying.insert(id, Flight { size, recovery });
+        }
+        match &mut self.phase {
+            Phase::Down { .. } | Phase::Probing { .. } => {
+                self.attempts = self.attempts.saturating_add(1);
+                self.phase = Phase::Probing {
+                    by: id,
+                    until: abandoned,
+                    instead_of: head.filter(|head| *head != id),
+                };
+            }
+            Phase::Draining {
+                flying,
+                turn,
+                until,
+                ..
+            } => {
+                let (of, given, taken) = (id, now, true);
+                *turn = Some(Turn { of, given, taken });
+                *flying += 1;
+                *until = abandoned;
+            }
+            Phase::Up => {}
+        }
+    }
+
+    fn skip(&mut self, id: Option<Id>) {
+        if let Some((id, waiter)) = id.and_then(|id| self.waiting.remove_entry(&id)) {
+            self.skipped.insert(id, waiter);
+        }
+    }
+
+    fn land(&mut self, id: Id) -> Option<usize> {
+        let flight = self.flying.remove(&id)?;
+        self.bytes -= flight.size;
+        if let Phase::Draining { flying, .. } = &mut self.phase {
+            if flight.recovery == self.recoveries {
+                *flying = flying.saturating_sub(1);
+            }
+        }
+        Some(flight.size)
+    }
+
+    fn give_back_turn(&mut self, id: Id) {
+        if let Phase::Draining { turn, .. } = &mut self.phase {
+            if turn.is_some_and(|turn| turn.of == id) {
+                *turn = None;
+            }
+        }
+    }
+
+    fn fail_waiter(&mut self, id: Id, reason: Reason, wakes: &mut Vec<W>) {
+        if let Some(waiter) = self
+            .waiting
+            .remove(&id)
+            .or_else(|| self.skipped.remove(&id))
+        {
+            self.bytes -= waiter.size;
+            self.failed.insert(id, reason);
+            wakes.extend(waiter.wake);
+        }
+    }
+
+    /// Gives the next turn of a drain, ends a drain, and wakes those who have to be told something
+    /// new. Ends every change.
+    fn settle(&mut self, now: Time, wakes: &mut Vec<W>) {
+        if let Phase::Draining {
+            window,
+            flying,
+            turn: turn @ None,
+            ..
+        } = &mut self.phase
+        {
+            match self.waiting.keys().next() {
+                None => {
+                    self.phase = Phase::Up;
+                    let skipped = self.skipped.values_mut();
+                    wakes.extend(skipped.filter_map(|waiter| waiter.wake.take()));
+                }
+                Some(next) if flying < window => {
+                    let (of, given, taken) = (*next, now, false);
+                    *turn = Some(Turn { of, given, taken });
+                }
+                Some(_) => {}
+            }
+        }
+        let told = self.line().map(|id| id.map(|id| (id, self.alarm(id))));
+        for (id, answer) in told.into_iter().flatten() {
+            if !self.told.contains(&Some((id, answer))) {
+                wakes.extend(
+                    self.waiting
+                        .get_mut(&id)
+                        .and_then(|waiter| waiter.wake.take()),
+                );
+            }
+        }
+        self.told = told;
+    }
+}

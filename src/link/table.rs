@@ -1,0 +1,451 @@
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::known::Known;
+use super::state::{After, Answer, Failed, Id, Link, STABLE, Time};
+use super::{LinksSummary, Place, Room, WhenFull};
+use crate::backoff::{Delays, ErasedBackoff};
+use crate::config::Config;
+use crate::{ConnError, Destination, ExponentialBackoff};
+
+/// All links of a layer: a lock around their state machines, and the wakers.
+///
+/// A link is in the table only while it is, or was a moment ago, in trouble. User code, wakers
+/// included, never runs under the lock.
+pub(crate) struct Table {
+    /// Counts calls in all bits but the lowest, which is set while some link is not open. So the
+    /// happy path takes its number and learns that all is well in one atomic step.
+    gate: AtomicU64,
+    pub(super) known: Known,
+    epoch: Instant,
+    config: Config,
+    state: Mutex<State>,
+    down: AtomicUsize,
+    waiting: AtomicUsize,
+    summary: watch::Sender<LinksSummary>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) links: HashMap<Destination, Entry>,
+    held: usize,
+    bytes: usize,
+    /// Links that are down.
+    down: usize,
+    /// Links through which a new call can't go directly.
+    shut: usize,
+    /// Callers who wait for a place.
+    room: BTreeMap<Id, Option<Waker>>,
+    next_sweep: Time,
+}
+
+pub(super) struct Entry {
+    pub(super) link: Link<Waker>,
+    /// The backoff of this outage.
+    delays: Option<Delays>,
+    pub(super) last: Option<LastError>,
+    /// The destination worked before the trouble began.
+    worked: bool,
+}
+
+/// The last connection error of a link.
+#[derive(Clone)]
+pub(crate) struct LastError {
+    pub(crate) conn_error: ConnError,
+    pub(crate) error: Arc<dyn Error + Send + Sync>,
+}
+
+/// What is done when the lock is no longer held.
+#[derive(Default)]
+pub(super) struct Effects {
+    wakes: Vec<Waker>,
+    /// Dropping these runs user code.
+    trash: Vec<Delays>,
+    errors: Vec<LastError>,
+}
+
+/// What a request gets that wants to be held.
+pub(crate) enum Hold {
+    /// The link is open: make an attempt.
+    Open,
+    /// It is in the backlog.
+    Held(Place),
+    /// It waits for a place in the backlog.
+    Room(Room),
+    /// There is no place for it.
+    Full,
+}
+
+impl Table {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            gate: AtomicU64::new(0),
+            known: Known::new(),
+            epoch: Instant::now(),
+            config,
+            state: Mutex::default(),
+            down: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            summary: watch::Sender::new(LinksSummary::default()),
+        }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The number of a new call, and whether all links are open.
+    pub(crate) fn enter(&self) -> (Id, bool) {
+        let gate = self.gate.fetch_add(2, Ordering::Relaxed);
+        (gate >> 1, gate & 1 == 0)
+    }
+
+    pub(crate) fn time(&self, at: Instant) -> Time {
+        at.saturating_duration_since(self.epoch)
+    }
+
+    pub(crate) fn instant(&self, time: Time) -> Option<Instant> {
+        self.epoch.checked_add(time)
+    }
+
+    /// A call to the destination of this hash was answered.
+    pub(crate) fn learn(&self, hash: u64) {
+        self.known.learn(hash);
+    }
+
+    pub(crate) fn worked(&self, destination: &Destination, hash: u64) -> bool {
+        let known = |entry: &Entry| entry.worked;
+        self.known.contains(hash) || self.lock().links.get(destination).is_some_and(known)
+    }
+
+    pub(crate) fn last_error(&self, destination: &Destination) -> Option<LastError> {
+        self.lock().links.get(destination)?.last.clone()
+    }
+
+    pub(crate) fn is_up(&self, destination: &Destination) -> bool {
+        let links = &self.lock().links;
+        links
+            .get(destination)
+            .is_none_or(|entry| entry.link.is_up())
+    }
+
+    /// What holds the link down now.
+    pub(crate) fn set_last_error(&self, destination: &Destination, last: LastError) {
+        let former = match self.lock().links.get_mut(destination) {
+            Some(entry) => entry.last.replace(last),
+            None => None,
+        };
+        drop(former); // perhaps the user's, so not under the lock
+    }
+
+    /// A request wants to be held until its turn. `waker` is for the case that it has to wait for a
+    /// place first.
+    pub(crate) fn hold(
+        self: &Arc<Self>,
+        destination: &Destination,
+        id: Id,
+        size: usize,
+        broke: u32,
+        waker: Option<Waker>,
+    ) -> Hold {
+        let limits = &self.config.limits;
+        let held = self.run(|state, now, effects| {
+            state.sweep(now, effects);
+            state.room.remove(&id); // it may have waited there
+            if state
+                .links
+                .get(destination)
+                .is_none_or(|entry| entry.link.is_open())
+            {
+                return Hold::Open;
+            }
+            if !limits.allow(1, size) {
+                return Hold::Full;
+            }
+            let wait = self.config.when_full == WhenFull::Wait;
+            let outranked = wait && state.room.keys().next().is_some_and(|first| *first < id);
+            while outranked || !limits.allow(state.held + 1, state.bytes + size) {
+                match self.config.when_full {
+                    WhenFull::DropOldest if state.drop_oldest(now, effects) => {}
+                    WhenFull::Wait => {
+                        state.room.insert(id, waker);
+                        return Hold::Room(Room::new(self.clone(), id));
+                    }
+                    WhenFull::Reject | WhenFull::DropOldest => return Hold::Full,
+                }
+            }
+            state.link(destination, effects, |entry, wakes| {
+                entry.link.join(id, size, broke, now, wakes);
+            });
+            Hold::Held(Place::new(self.clone(), destination.clone(), id))
+        });
+        if let (Hold::Held(_), Some(observer)) = (&held, &self.config.observer) {
+            observer.held(destination);
+        }
+        held
+    }
+
+    /// An attempt failed with a connection error. See [`Link::failed`].
+    pub(crate) fn failed(
+        &self,
+        destination: &Destination,
+        hash: u64,
+        id: Id,
+        how: Failed,
+        error: ConnError,
+    ) -> After {
+        let (after, at, was_up, delays) = self.run(|state, now, effects| {
+            state.sweep(now, effects);
+            state
+                .links
+                .entry(destination.clone())
+                .or_insert_with(|| Entry {
+                    link: Link::new(now),
+                    delays: None,
+                    last: None,
+                    worked: self.known.contains(hash),
+                });
+            let changed = state.link(destination, effects, |entry, wakes| {
+                let was_up = entry.link.is_up();
+                let after = entry.link.failed(id, how, now, wakes);
+                let delays = match after {
+                    After::WentDown { .. } => entry.delays.take(),
+                    _ => None,
+                };
+                (after, now, was_up, delays)
+            });
+            changed.unwrap_or((After::Late, now, false, None))
+        });
+        if let After::WentDown { fresh } = after {
+            if let (true, Some(observer)) = (was_up, &self.config.observer) {
+                observer.link_down(destination, error);
+            }
+            let delays = delays.filter(|_| !fresh);
+            let mut delays = delays.unwrap_or_else(|| self.config.start_backoff());
+            let delay = delays.draw();
+            self.run(|state, _, effects| {
+                let superfluous = state.link(destination, effects, |entry, wakes| {
+                    entry.link.delay(delay, at, wakes);
+                    entry.delays.replace(delays)
+                });
+                effects.trash.extend(superfluous.flatten());
+            });
+        }
+        after
+    }
+
+    /// An attempt with a place was answered; `well` if without any error.
+    pub(super) fn answered(&self, destination: &Destination, id: Id, well: bool) {
+        let recovered = self.run(|state, now, effects| {
+            state.link(destination, effects, |entry, wakes| {
+                let link = &mut entry.link;
+                let down_since = (!link.is_up()).then(|| link.since());
+                if well {
+                    entry.worked = true;
+                    link.succeeded(id, now, wakes);
+                } else {
+                    link.answered(id, now, wakes);
+                }
+                down_since.filter(|_| link.is_up()).map(|since| now - since)
+            })
+        });
+        if let (Some(Some(outage)), Some(observer)) = (recovered, &self.config.observer) {
+            observer.link_up(destination, outage);
+        }
+    }
+
+    pub(super) fn ask(
+        &self,
+        destination: &Destination,
+        id: Id,
+        deadline: Option<Time>,
+        waker: Waker,
+    ) -> Answer {
+        let answer = self.run(|state, now, effects| {
+            state.link(destination, effects, |entry, wakes| {
+                entry.link.ask(id, now, deadline, waker, wakes)
+            })
+        });
+        if let (Some(Answer::Go { probe: true }), Some(observer)) = (answer, &self.config.observer)
+        {
+            observer.probe(destination);
+        }
+        // The link of a place is never forgotten.
+        answer.unwrap_or(Answer::Go { probe: false })
+    }
+
+    pub(super) fn called(&self, destination: &Destination, id: Id) {
+        self.run(|state, now, effects| {
+            state.link(destination, effects, |entry, wakes| {
+                entry.link.called(id, now, wakes)
+            });
+        });
+    }
+
+    pub(super) fn leave(&self, destination: &Destination, id: Id) {
+        self.run(|state, now, effects| {
+            state.link(destination, effects, |entry, wakes| {
+                entry.link.leave(id, now, wakes)
+            });
+        });
+    }
+
+    pub(super) fn leave_room(&self, id: Id) {
+        let waker = self.run(|state, _, _| state.room.remove(&id));
+        drop(waker);
+    }
+
+    pub(super) fn wake(&self) {
+        self.run(|state, now, effects| {
+            let all: Vec<_> = state.links.keys().cloned().collect();
+            for destination in all {
+                let former = state.link(&destination, effects, |entry, wakes| {
+                    let down = entry.link.wake(now, wakes);
+                    if down { entry.delays.take() } else { None }
+                });
+                effects.trash.extend(former.flatten());
+            }
+        });
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<LinksSummary> {
+        self.summary.subscribe()
+    }
+
+    /// Reads the state of all links that are not forgotten.
+    pub(super) fn read<R>(&self, f: impl FnOnce(&State, Time) -> R) -> R {
+        self.run(|state, now, effects| {
+            state.sweep(now, effects);
+            f(state, now)
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state, then does what follows from it without the lock.
+    fn run<R>(&self, f: impl FnOnce(&mut State, Time, &mut Effects) -> R) -> R {
+        let now = self.time(Instant::now());
+        let mut effects = Effects::default();
+        let result = {
+            let mut state = self.lock();
+            let result = f(&mut state, now, &mut effects);
+            if self.config.limits.allow(state.held + 1, state.bytes) {
+                if let Some(mut first) = state.room.first_entry() {
+                    effects.wakes.extend(first.get_mut().take());
+                }
+            }
+            match state.shut {
+                0 => self.gate.fetch_and(!1, Ordering::Relaxed),
+                _ => self.gate.fetch_or(1, Ordering::Relaxed),
+            };
+            self.down.store(state.down, Ordering::Relaxed);
+            self.waiting
+                .store(state.held + state.room.len(), Ordering::Relaxed);
+            result
+        };
+        effects.wakes.into_iter().for_each(Waker::wake);
+        self.summary.send_if_modified(|summary| {
+            // Read in here, so that the last to come publishes the last state.
+            let down = self.down.load(Ordering::Relaxed);
+            let waiting = self.waiting.load(Ordering::Relaxed);
+            summary.update(down, waiting)
+        });
+        result
+    }
+}
+
+impl State {
+    /// Changes one link, and the sums over all links with it. `None` if there is no such link.
+    fn link<R>(
+        &mut self,
+        destination: &Destination,
+        effects: &mut Effects,
+        f: impl FnOnce(&mut Entry, &mut Vec<Waker>) -> R,
+    ) -> Option<R> {
+        let entry = self.links.get_mut(destination)?;
+        let before = Share::of(&entry.link);
+        let result = f(entry, &mut effects.wakes);
+        let after = Share::of(&entry.link);
+        self.held = self.held + after.held - before.held;
+        self.bytes = self.bytes + after.bytes - before.bytes;
+        self.down = self.down + after.down - before.down;
+        self.shut = self.shut + after.shut - before.shut;
+        if after.shut < before.shut {
+            // Some who wait for a place may not need one any more.
+            let room = self.room.values_mut();
+            effects.wakes.extend(room.filter_map(Option::take));
+        }
+        Some(result)
+    }
+
+    /// Makes room. Whether there was anything to drop.
+    fn drop_oldest(&mut self, now: Time, effects: &mut Effects) -> bool {
+        let waiting = self.links.iter().filter_map(|(destination, entry)| {
+            Some((entry.link.oldest_waiting()?, destination.clone()))
+        });
+        let Some((_, destination)) = waiting.min_by_key(|(id, _)| *id) else {
+            return false;
+        };
+        self.link(&destination, effects, |entry, wakes| {
+            entry.link.drop_oldest(now, wakes);
+        });
+        true
+    }
+
+    /// Every now and then, forgets the links of which nothing would be lost.
+    fn sweep(&mut self, now: Time, effects: &mut Effects) {
+        if now < self.next_sweep {
+            return;
+        }
+        self.next_sweep = now + STABLE;
+        let old = |(destination, entry): (&Destination, &Entry)| {
+            entry.link.is_forgettable(now).then(|| destination.clone())
+        };
+        let old: Vec<_> = self.links.iter().filter_map(old).collect();
+        for destination in old {
+            if let Some(entry) = self.links.remove(&destination) {
+                let share = Share::of(&entry.link);
+                self.down -= share.down;
+                self.shut -= share.shut;
+                effects.trash.extend(entry.delays);
+                effects.errors.extend(entry.last);
+            }
+        }
+    }
+}
+
+/// What one link contributes to the sums over all.
+struct Share {
+    held: usize,
+    bytes: usize,
+    down: usize,
+    shut: usize,
+}
+
+impl Share {
+    fn of(link: &Link<Waker>) -> Self {
+        Self {
+            held: link.held(),
+            bytes: link.held_bytes(),
+            down: usize::from(!link.is_up()),
+            shut: usize::from(!link.is_open()),
+        }
+    }
+}
+
+impl Config {
+    fn start_backoff(&self) -> Delays {
+        match &self.backoff {
+            Some(backoff) => backoff.start(),
+            None => ErasedBackoff::start(&ExponentialBackoff::new()),
+        }
+    }
+}

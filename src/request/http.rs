@@ -1,0 +1,182 @@
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use http::{HeaderMap, Method, Request, Uri};
+
+use super::{Destination, Replayable};
+
+impl Replayable for Uri {
+    fn try_clone(&self) -> Option<Self> {
+        Some(self.clone())
+    }
+
+    fn destination(&self) -> Destination {
+        origin(self).map_or_else(Destination::default, |origin| origin.destination())
+    }
+
+    fn destination_hash(&self) -> u64 {
+        origin(self).map_or_else(|| Destination::default().hash64(), |origin| origin.hash64())
+    }
+
+    fn size_hint(&self) -> usize {
+        size_of::<Self>() + uri_len(self)
+    }
+}
+
+/// Copied with all its headers and extensions; a body such as `Bytes` or `http_body_util::Full` is
+/// shared, not copied.
+impl<B: Clone> Replayable for Request<B> {
+    fn try_clone(&self) -> Option<Self> {
+        Some(self.clone())
+    }
+
+    /// A safe or idempotent method (RFC 9110 §9.2.2), or an `Idempotency-Key` header.
+    fn is_idempotent(&self) -> bool {
+        is_idempotent(self.method(), self.headers())
+    }
+
+    /// Scheme and authority, without credentials and without the scheme's own port; the one peer if
+    /// the URI has no authority.
+    fn destination(&self) -> Destination {
+        self.uri().destination()
+    }
+
+    fn destination_hash(&self) -> u64 {
+        self.uri().destination_hash()
+    }
+
+    /// URI and headers, and the size of the body's type: what is behind it can't be known.
+    fn size_hint(&self) -> usize {
+        size_of::<Self>() + uri_len(self.uri()) + headers_len(self.headers())
+    }
+}
+
+/// RFC 9110 §9.2.2, or a key by which the server can tell a replay.
+pub(super) fn is_idempotent(method: &Method, headers: &HeaderMap) -> bool {
+    method.is_idempotent() || headers.contains_key("idempotency-key")
+}
+
+/// What the headers take on the heap, about.
+pub(super) fn headers_len(headers: &HeaderMap) -> usize {
+    headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum::<usize>()
+        + headers.capacity() * size_of::<http::HeaderValue>()
+}
+
+fn uri_len(uri: &Uri) -> usize {
+    uri.authority()
+        .map_or(0, |authority| authority.as_str().len())
+        + uri.path_and_query().map_or(0, |path| path.as_str().len())
+}
+
+/// Scheme, host and port (if it isn't the scheme's own) of an absolute URI, without credentials.
+fn origin(uri: &Uri) -> Option<Origin<'_>> {
+    let authority = uri.authority()?;
+    let scheme = uri.scheme_str().unwrap_or("http");
+    let implied = if scheme == "https" { 443 } else { 80 };
+    Some(Origin {
+        scheme,
+        host: authority.host(),
+        port: authority.port_u16().filter(|port| *port != implied),
+    })
+}
+
+/// What fails together in HTTP.
+pub(super) struct Origin<'a> {
+    pub(super) scheme: &'a str,
+    /// An IPv6 address comes with its brackets.
+    pub(super) host: &'a str,
+    /// Only if it isn't the scheme's own.
+    pub(super) port: Option<u16>,
+}
+
+impl Origin<'_> {
+    pub(super) fn destination(&self) -> Destination {
+        let Self { scheme, host, port } = self;
+        let host = host.to_ascii_lowercase();
+        Destination::new(match port {
+            Some(port) => format!("{scheme}://{host}:{port}"),
+            None => format!("{scheme}://{host}"),
+        })
+    }
+
+    /// Made without building the name: it runs after each request that succeeds.
+    pub(super) fn hash64(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.scheme.hash(&mut hasher);
+        for byte in self.host.bytes() {
+            hasher.write_u8(byte.to_ascii_lowercase());
+        }
+        self.port.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn destination(uri: &str) -> String {
+        uri.parse::<Uri>().unwrap().destination().to_string()
+    }
+
+    fn hash(uri: &str) -> u64 {
+        uri.parse::<Uri>().unwrap().destination_hash()
+    }
+
+    #[test]
+    fn a_destination_is_scheme_and_authority_without_credentials() {
+        assert_eq!(
+            destination("http://Example.com:80/a?b"),
+            "http://example.com"
+        );
+        assert_eq!(
+            destination("https://example.com:8443/"),
+            "https://example.com:8443"
+        );
+        assert_eq!(
+            destination("https://user:secret@example.com/"),
+            "https://example.com"
+        );
+        assert_eq!(destination("http://[::1]:3000/"), "http://[::1]:3000");
+        assert_eq!(destination("/only/a/path"), "the peer");
+    }
+
+    #[test]
+    fn the_hash_is_equal_for_equal_destinations() {
+        assert_eq!(
+            hash("http://EXAMPLE.com/a"),
+            hash("http://u:p@example.com:80/b")
+        );
+        assert_ne!(hash("http://example.com/"), hash("https://example.com/"));
+        assert_ne!(hash("http://example.com/"), hash("http://example.com:81/"));
+        assert_eq!(hash("/a"), hash("/b"));
+    }
+
+    #[test]
+    fn a_key_makes_a_post_idempotent() {
+        let post = |key: Option<&str>| {
+            let builder = Request::post("http://a/").header("x-other", "1");
+            match key {
+                Some(key) => builder.header("Idempotency-Key", key),
+                None => builder,
+            }
+            .body(())
+            .unwrap()
+        };
+        assert!(!post(None).is_idempotent());
+        assert!(post(Some("\"8e03978e\"")).is_idempotent());
+        let methods = [
+            "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "POST", "PATCH", "CONNECT",
+        ];
+        let idempotent = methods.map(|method| {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            is_idempotent(&method, &HeaderMap::new())
+        });
+        assert_eq!(
+            idempotent,
+            [true, true, true, true, true, true, false, false, false]
+        );
+    }
+}

@@ -1,0 +1,108 @@
+use std::error::Error;
+
+use super::{Destination, Replayable};
+
+/// How the layer handles its requests: [`ByTrait`] or [`ByClone`]. Sealed.
+///
+/// The methods are those of [`Replayable`], as functions of the request.
+pub trait RequestModel<Req>: sealed::Sealed {
+    #[doc(hidden)]
+    fn try_clone(request: &Req) -> Option<Req>;
+    #[doc(hidden)]
+    fn can_replay(request: &Req) -> bool;
+    #[doc(hidden)]
+    fn is_idempotent(request: &Req) -> bool;
+    #[doc(hidden)]
+    fn destination(request: &Req) -> Destination;
+    #[doc(hidden)]
+    fn destination_hash(request: &Req) -> u64;
+    #[doc(hidden)]
+    fn size_hint(request: &Req) -> usize;
+    #[doc(hidden)]
+    fn may_redirect(request: &Req) -> bool;
+    #[doc(hidden)]
+    fn take_back(error: &(dyn Error + 'static)) -> Option<Req>;
+}
+
+/// Requests are handled by their [`Replayable`] implementation. The default.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ByTrait;
+
+/// Requests are cloned, all count as idempotent, and all go to one peer
+/// ([`clone_requests`](crate::RetryOnConnErr::clone_requests)).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ByClone;
+
+impl<Req: Replayable> RequestModel<Req> for ByTrait {
+    fn try_clone(request: &Req) -> Option<Req> {
+        request.try_clone()
+    }
+
+    fn can_replay(request: &Req) -> bool {
+        request.can_replay()
+    }
+
+    fn is_idempotent(request: &Req) -> bool {
+        request.is_idempotent()
+    }
+
+    fn destination(request: &Req) -> Destination {
+        request.destination()
+    }
+
+    fn destination_hash(request: &Req) -> u64 {
+        request.destination_hash()
+    }
+
+    fn size_hint(request: &Req) -> usize {
+        request.size_hint()
+    }
+
+    fn may_redirect(request: &Req) -> bool {
+        request.may_redirect()
+    }
+
+    fn take_back(error: &(dyn Error + 'static)) -> Option<Req> {
+        Req::take_back(error)
+    }
+}
+
+impl<Req: Clone> RequestModel<Req> for ByClone {
+    fn try_clone(request: &Req) -> Option<Req> {
+        Some(request.clone())
+    }
+
+    fn can_replay(_: &Req) -> bool {
+        true
+    }
+
+    fn is_idempotent(_: &Req) -> bool {
+        true
+    }
+
+    fn destination(_: &Req) -> Destination {
+        Destination::default()
+    }
+
+    fn destination_hash(_: &Req) -> u64 {
+        Destination::default().hash64()
+    }
+
+    fn size_hint(_: &Req) -> usize {
+        size_of::<Req>()
+    }
+
+    fn may_redirect(_: &Req) -> bool {
+        false
+    }
+
+    fn take_back(_: &(dyn Error + 'static)) -> Option<Req> {
+        None
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::ByTrait {}
+    impl Sealed for super::ByClone {}
+}

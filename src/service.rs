@@ -1,0 +1,181 @@
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use tower_service::Service;
+
+use crate::config::Config;
+use crate::future::{Call, Kept, Start};
+use crate::link::{Hold, Table};
+use crate::{BoxError, ConnErrorPolicy, Error, Inline, Links, RequestModel, ResponseFuture};
+
+/// The service that [`RetryOnConnErr`](crate::RetryOnConnErr) makes. Its clones share their links.
+///
+/// Needs a tokio runtime with its timer as soon as an attempt has to wait.
+///
+/// # Readiness
+///
+/// The first attempt uses the inner service that was polled ready through this one. Every replay
+/// uses a fresh clone of the service that the layer was given, polled ready by itself. An error of
+/// the inner `poll_ready` is the error of the next call, which is
+/// [provably not sent](crate::Sent::No), and replayed if it is a connection error; an inner service
+/// that is never ready makes this one never ready.
+///
+/// # Cancellation
+///
+/// Dropping the response's future is safe at any time: its attempt is cancelled, its place in the
+/// backlog is free at once, and a probe passes on to the next in line.
+pub struct ConnRetry<S, P = crate::DefaultPolicy, R = crate::ByTrait, M = Inline> {
+    inner: S,
+    /// What the inner `poll_ready` said.
+    failed: Option<BoxError>,
+    shared: Arc<Shared<S, P>>,
+    mode: PhantomData<fn() -> (R, M)>,
+}
+
+pub(crate) struct Shared<S, P> {
+    /// A lock of its own, held for `S::clone` alone, since services need not be `Sync`.
+    template: Mutex<S>,
+    pub(crate) policy: Arc<P>,
+    pub(crate) table: Arc<Table>,
+}
+
+impl<S: Clone, P> Shared<S, P> {
+    /// A fresh clone of the inner service, not ready.
+    pub(crate) fn fresh(&self) -> S {
+        self.template
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl<S: Clone, P, R, M> ConnRetry<S, P, R, M> {
+    pub(crate) fn new(inner: S, policy: Arc<P>, config: Config) -> Self {
+        let shared = Shared {
+            template: Mutex::new(inner.clone()),
+            policy,
+            table: Arc::new(Table::new(config)),
+        };
+        Self {
+            inner,
+            failed: None,
+            shared: Arc::new(shared),
+            mode: PhantomData,
+        }
+    }
+}
+
+impl<S, P, R, M> ConnRetry<S, P, R, M> {
+    /// The inner service of this clone.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service of this clone. Replays are made with clones of the service that the layer
+    /// was given, so a change is not seen by them.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service of this clone.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+
+    /// The links of the layer.
+    pub fn links(&self) -> Links {
+        Links::new(self.shared.table.clone())
+    }
+}
+
+impl<S: Clone, P, R, M> Clone for ConnRetry<S, P, R, M> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            failed: None,
+            shared: self.shared.clone(),
+            mode: PhantomData,
+        }
+    }
+}
+
+impl<S, P, R, Req> Service<Req> for ConnRetry<S, P, R, Inline>
+where
+    S: Service<Req> + Clone,
+    S::Error: Into<BoxError>,
+    P: ConnErrorPolicy<Req>,
+    R: RequestModel<Req>,
+{
+    type Response = S::Response;
+    type Error = Error;
+    type Future = ResponseFuture<S, Req, P, R, Inline>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.failed.is_none() {
+            if let Err(error) = std::task::ready!(self.inner.poll_ready(cx)) {
+                // The error of the next call's attempt, so that the policy decides about it.
+                self.failed = Some(error.into());
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        let shared = self.shared.clone();
+        let (id, all_open) = shared.table.enter();
+        if all_open && self.failed.is_none() {
+            return self.attempt(shared, id, request);
+        }
+        if let Some(error) = self.failed.take() {
+            self.inner = shared.fresh();
+            let kept = Kept::Request(request);
+            return ResponseFuture::new(
+                None,
+                Call::new(shared, id, kept, Some(Start::Failed(error))),
+            );
+        }
+        let destination = R::destination(&request);
+        let start = match shared
+            .table
+            .hold(&destination, id, R::size_hint(&request), 0, None)
+        {
+            Hold::Open => return self.attempt(shared, id, request),
+            Hold::Held(place) => Start::Held(place),
+            Hold::Room(room) => Start::Room(room),
+            Hold::Full => Start::Full,
+        };
+        // No readiness is held while waiting.
+        self.inner = shared.fresh();
+        let kept = Kept::Request(request);
+        ResponseFuture::new(None, Call::new(shared, id, kept, Some(start)))
+    }
+}
+
+impl<S, P, R> ConnRetry<S, P, R, Inline> {
+    /// The first attempt, with the caller's own readied service.
+    fn attempt<Req>(
+        &mut self,
+        shared: Arc<Shared<S, P>>,
+        id: u64,
+        request: Req,
+    ) -> ResponseFuture<S, Req, P, R, Inline>
+    where
+        S: Service<Req>,
+        R: RequestModel<Req>,
+    {
+        let kept = Kept::copy::<R>(&request);
+        let attempt = self.inner.call(request);
+        ResponseFuture::new(Some(attempt), Call::new(shared, id, kept, None))
+    }
+}
+
+impl<S: fmt::Debug, P, R, M> fmt::Debug for ConnRetry<S, P, R, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnRetry")
+            .field("inner", &self.inner)
+            .field("links", &self.links())
+            .finish_non_exhaustive()
+    }
+}
