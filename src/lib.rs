@@ -6,6 +6,7 @@ mod policy;
 mod request;
 
 pub use classify::{ConnError, ConnErrorKind, Outlook, Sent, classify, is_conn_error};
+pub use policy::DefaultPolicy;
 pub use request::{ConnectError, NotSent, Unsent};
 
 /// A boxed error, as everywhere in tower.

@@ -1,0 +1,3 @@
+mod default;
+
+pub use default::DefaultPolicy;
