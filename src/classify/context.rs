@@ -43,7 +43,7 @@ impl Context {
     }
 
     /// The peer's name was being resolved: whatever broke, it is [`ConnErrorKind::Dns`].
-    #[cfg_attr(not(any(feature = "reqwest", feature = "hickory")), allow(dead_code))]
+    #[cfg_attr(not(feature = "reqwest"), allow(dead_code))]
     pub(super) fn set_resolving(&mut self) {
         self.resolving = true;
         self.set_connecting();
@@ -56,6 +56,11 @@ impl Context {
     )]
     pub(super) fn set_handshake(&mut self, handshake: bool) {
         self.handshake = handshake;
+    }
+
+    #[cfg_attr(not(feature = "native-tls"), allow(dead_code))]
+    pub(super) fn is_handshake(&self) -> bool {
+        self.handshake || self.connecting
     }
 
     #[cfg_attr(not(feature = "hyper"), allow(dead_code))]

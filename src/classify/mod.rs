@@ -87,6 +87,8 @@
 //! [`Tls`]: ConnErrorKind::Tls
 //! [`Local`]: ConnErrorKind::Local
 
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+mod alert;
 mod conn_error;
 mod context;
 mod dns;

@@ -5,11 +5,11 @@
 
 use std::error::Error;
 
-use rustls::{AlertDescription, CertificateError, InvalidMessage, PeerMisbehaved};
+use rustls::{CertificateError, InvalidMessage, PeerMisbehaved};
 
 use super::context::Context;
 use super::walk::{Flow, cast};
-use super::{ConnErrorKind, Outlook};
+use super::{ConnErrorKind, Outlook, alert};
 
 pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
     if let Some(error) = cast::<rustls::Error>(error) {
@@ -53,11 +53,11 @@ fn judge(error: &rustls::Error, connecting: bool) -> Option<Judgement> {
         Tls::InvalidMessage(
             InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
         ) if connecting => (Outlook::Permanent, false),
-        Tls::AlertReceived(alert) => (of_alert(*alert), false),
+        Tls::AlertReceived(alert) => (alert::outlook(u8::from(*alert)), false),
         // Mistakes of the configuration.
-        Tls::InvalidCertRevocationList(_)
-        | Tls::InconsistentKeys(_)
-        | Tls::BadMaxFragmentSize => return None,
+        Tls::InvalidCertRevocationList(_) | Tls::InconsistentKeys(_) | Tls::BadMaxFragmentSize => {
+            return None;
+        }
         // Broken, oversized and unexpected records, and whatever comes with later versions.
         _ => (Outlook::Transient, false),
     };
@@ -71,39 +71,5 @@ fn of_certificate(error: &CertificateError) -> Outlook {
             Outlook::Transient
         }
         _ => Outlook::Permanent,
-    }
-}
-
-/// What the peer said (RFC 8446 §6).
-fn of_alert(alert: AlertDescription) -> Outlook {
-    use AlertDescription as Alert;
-    match alert {
-        // About names, versions, ciphers, protocols and certificates.
-        Alert::HandshakeFailure
-        | Alert::NoCertificate
-        | Alert::BadCertificate
-        | Alert::UnsupportedCertificate
-        | Alert::CertificateRevoked
-        | Alert::CertificateExpired
-        | Alert::CertificateUnknown
-        | Alert::IllegalParameter
-        | Alert::UnknownCA
-        | Alert::AccessDenied
-        | Alert::ExportRestriction
-        | Alert::ProtocolVersion
-        | Alert::InsufficientSecurity
-        | Alert::InappropriateFallback
-        | Alert::MissingExtension
-        | Alert::UnsupportedExtension
-        | Alert::CertificateUnobtainable
-        | Alert::UnrecognisedName
-        | Alert::BadCertificateStatusResponse
-        | Alert::BadCertificateHashValue
-        | Alert::UnknownPSKIdentity
-        | Alert::CertificateRequired
-        | Alert::NoApplicationProtocol => Outlook::Permanent,
-        // CloseNotify, UserCanceled, InternalError, and damage on the way: UnexpectedMessage,
-        // BadRecordMac, DecryptionFailed, RecordOverflow, DecodeError, DecryptError.
-        _ => Outlook::Transient,
     }
 }

@@ -23,7 +23,7 @@ pub(super) enum Flow<'a> {
     /// Seen: go on below.
     Next,
     /// Seen: go on here, because the type has no `source()`.
-    #[cfg_attr(not(any(feature = "h2", feature = "hickory")), allow(dead_code))]
+    #[cfg_attr(not(feature = "h2"), allow(dead_code))]
     Into(&'a (dyn Error + 'static)),
     /// Seen, and nothing below matters.
     Stop,
