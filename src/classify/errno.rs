@@ -1,0 +1,71 @@
+//! The system's error codes.
+
+use super::io::Meaning;
+use super::{ConnErrorKind as Conn, Outlook};
+
+/// What an errno means (`errno(3)`, `tcp(7)`, `ip(7)`, `connect(2)`).
+#[cfg(unix)]
+pub(super) fn meaning(code: i32) -> Option<Meaning> {
+    Some(match code {
+        libc::ECONNREFUSED => Meaning::Conn(Conn::Refused),
+        libc::ECONNRESET => Meaning::Conn(Conn::Reset),
+        libc::ECONNABORTED => Meaning::Conn(Conn::Aborted),
+        libc::EPIPE | libc::ESHUTDOWN => Meaning::Conn(Conn::BrokenPipe),
+        libc::ENOTCONN => Meaning::Conn(Conn::NotConnected),
+        // ENOPROTOOPT is how Linux reports an ICMP "protocol unreachable".
+        libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EHOSTDOWN | libc::ENOPROTOOPT => {
+            Meaning::Conn(Conn::Unreachable)
+        }
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        libc::ENONET => Meaning::Conn(Conn::Unreachable),
+        libc::ENETDOWN | libc::ENETRESET | libc::ENODEV => Meaning::Conn(Conn::NetworkDown),
+        libc::EADDRNOTAVAIL => Meaning::Conn(Conn::AddressUnavailable),
+        libc::ETIMEDOUT => Meaning::Conn(Conn::Timeout),
+        libc::EMFILE | libc::ENFILE | libc::ENOBUFS => Meaning::Local(Outlook::Transient),
+        libc::EACCES | libc::EPERM => Meaning::Local(Outlook::Permanent),
+        _ => return None,
+    })
+}
+
+/// What a Windows code means ("Windows Sockets Error Codes" and "System Error Codes" of the Win32
+/// reference).
+#[cfg(windows)]
+pub(super) fn meaning(code: i32) -> Option<Meaning> {
+    Some(match code {
+        // WSAECONNREFUSED, ERROR_CONNECTION_REFUSED
+        10061 | 1225 => Meaning::Conn(Conn::Refused),
+        // WSAECONNRESET, ERROR_NETNAME_DELETED
+        10054 | 64 => Meaning::Conn(Conn::Reset),
+        // WSAECONNABORTED, ERROR_CONNECTION_ABORTED
+        10053 | 1236 => Meaning::Conn(Conn::Aborted),
+        // WSAESHUTDOWN, ERROR_BROKEN_PIPE, ERROR_NO_DATA
+        10058 | 109 | 232 => Meaning::Conn(Conn::BrokenPipe),
+        // WSAENOTCONN, ERROR_PIPE_NOT_CONNECTED
+        10057 | 233 => Meaning::Conn(Conn::NotConnected),
+        // WSAENETUNREACH, WSAEHOSTUNREACH, WSAEHOSTDOWN, ERROR_NETWORK_UNREACHABLE,
+        // ERROR_HOST_UNREACHABLE, ERROR_PORT_UNREACHABLE
+        10051 | 10065 | 10064 | 1231 | 1232 | 1234 => Meaning::Conn(Conn::Unreachable),
+        // WSAENETDOWN, WSAENETRESET
+        10050 | 10052 => Meaning::Conn(Conn::NetworkDown),
+        // WSAEADDRNOTAVAIL
+        10049 => Meaning::Conn(Conn::AddressUnavailable),
+        // WSAETIMEDOUT, ERROR_SEM_TIMEOUT
+        10060 | 121 => Meaning::Conn(Conn::Timeout),
+        // WSAHOST_NOT_FOUND, WSANO_DATA
+        11001 | 11004 => Meaning::Dns(Outlook::Permanent),
+        // WSATRY_AGAIN, WSANO_RECOVERY
+        11002 | 11003 => Meaning::Dns(Outlook::Transient),
+        // WSAEMFILE, WSAENOBUFS
+        10024 | 10055 => Meaning::Local(Outlook::Transient),
+        // WSAEACCES, ERROR_ACCESS_DENIED
+        10013 | 5 => Meaning::Local(Outlook::Permanent),
+        _ => return None,
+    })
+}
+
+/// Nothing is known about other systems' codes, and `raw_os_error` would hide the kind.
+#[cfg(not(any(unix, windows)))]
+pub(super) fn meaning(_code: i32) -> Option<Meaning> {
+    let _ = (Conn::Other, Outlook::Transient);
+    None
+}

@@ -1,0 +1,45 @@
+//! h2: the errors of HTTP/2 streams and connections (RFC 9113).
+
+use std::error::Error;
+
+use h2::Reason;
+
+use super::context::Context;
+use super::walk::{Flow, cast};
+use super::{ConnError, ConnErrorKind, Sent};
+
+pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
+    let Some(h2) = cast::<h2::Error>(error) else {
+        return Flow::Pass;
+    };
+    context.set_content(false);
+    // An h2::Error has no source(). The io::Error in it has a kind that may be made up, and no
+    // errno.
+    if let Some(io) = h2.get_io() {
+        return Flow::Into(io);
+    }
+    if !h2.is_remote() {
+        // Detected on this side: a peer that breaks the protocol, or a mistake of the caller's.
+        return Flow::NotConn;
+    }
+    let closed = ConnError::new(ConnErrorKind::Closed);
+    if h2.is_go_away() {
+        // §6.8. h2 gives a received GOAWAY only to streams above the last one, and to requests that
+        // would have come after it: those were not processed. But it also is the connection's own
+        // result, unless its reason is NO_ERROR, so that a bare error may be about any stream.
+        let is_streams = context.is_per_stream() || h2.reason() == Some(Reason::NO_ERROR);
+        context.note_error(if is_streams {
+            closed.with_sent(Sent::No)
+        } else {
+            closed
+        });
+        return Flow::Stop;
+    }
+    // §8.7.
+    if h2.reason() == Some(Reason::REFUSED_STREAM) {
+        context.note_error(closed.with_sent(Sent::No));
+        return Flow::Stop;
+    }
+    // Any other RST_STREAM ends this one stream, over a connection that works.
+    Flow::NotConn
+}

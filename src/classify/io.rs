@@ -1,0 +1,67 @@
+//! The system's errors: errno (or the Windows code) if there is one, [`io::ErrorKind`] otherwise.
+
+use std::error::Error;
+use std::io;
+
+use super::context::Context;
+use super::errno;
+use super::walk::{Flow, cast};
+use super::{ConnErrorKind, Outlook};
+
+/// What a system error means.
+#[derive(Clone, Copy)]
+pub(super) enum Meaning {
+    /// A connection error.
+    Conn(ConnErrorKind),
+    /// A connection error if it came up while connecting: a limit or a rule of this machine.
+    Local(Outlook),
+    /// A failed name resolution.
+    #[cfg_attr(not(windows), allow(dead_code))]
+    Dns(Outlook),
+}
+
+pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
+    let Some(io) = cast::<io::Error>(error) else {
+        return Flow::Pass;
+    };
+    // An io::Error that nothing is known about is known not to be any of the others: an EINVAL is
+    // not "some error while connecting".
+    context.assume(None);
+    let meaning = match io.raw_os_error() {
+        Some(code) => errno::meaning(code),
+        // A decoder's own UnexpectedEof means that the content is truncated, not the connection.
+        None if context.is_content() => None,
+        None => by_kind(io.kind()),
+    };
+    match meaning {
+        Some(Meaning::Conn(kind)) => context.note(kind),
+        Some(Meaning::Local(outlook)) if context.is_connecting() => {
+            context.note_outlook(ConnErrorKind::Local, outlook);
+        }
+        Some(Meaning::Dns(outlook)) => {
+            context.set_connecting();
+            context.note_outlook(ConnErrorKind::Dns, outlook);
+        }
+        Some(Meaning::Local(_)) | None => {}
+    }
+    Flow::Next
+}
+
+fn by_kind(kind: io::ErrorKind) -> Option<Meaning> {
+    use ConnErrorKind as Conn;
+    use io::ErrorKind as Io;
+    Some(match kind {
+        Io::ConnectionRefused => Meaning::Conn(Conn::Refused),
+        Io::ConnectionReset => Meaning::Conn(Conn::Reset),
+        Io::ConnectionAborted => Meaning::Conn(Conn::Aborted),
+        Io::BrokenPipe => Meaning::Conn(Conn::BrokenPipe),
+        Io::NotConnected => Meaning::Conn(Conn::NotConnected),
+        Io::UnexpectedEof => Meaning::Conn(Conn::Closed),
+        Io::HostUnreachable | Io::NetworkUnreachable => Meaning::Conn(Conn::Unreachable),
+        Io::NetworkDown => Meaning::Conn(Conn::NetworkDown),
+        Io::AddrNotAvailable => Meaning::Conn(Conn::AddressUnavailable),
+        Io::TimedOut => Meaning::Conn(Conn::Timeout),
+        Io::PermissionDenied => Meaning::Local(Outlook::Permanent),
+        _ => return None,
+    })
+}

@@ -1,0 +1,75 @@
+//! rustls.
+//!
+//! Whether an error is the handshake's follows from the variant for some (only a handshake has
+//! certificates), and from the position for the others.
+
+use std::error::Error;
+
+use rustls::{CertificateError, InvalidMessage, PeerMisbehaved};
+
+use super::context::Context;
+use super::walk::{Flow, cast};
+use super::{ConnErrorKind, Outlook, alert};
+
+pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
+    if let Some(error) = cast::<rustls::Error>(error) {
+        return match judge(error, context.is_connecting()) {
+            Some(Judgement { outlook, handshake }) => {
+                if handshake {
+                    context.set_unsent();
+                }
+                context.note_outlook(ConnErrorKind::Tls, outlook);
+                Flow::Stop
+            }
+            None => Flow::NotConn,
+        };
+    }
+    // "https://not a name": a bad URL.
+    if cast::<rustls::pki_types::InvalidDnsNameError>(error).is_some() {
+        return Flow::NotConn;
+    }
+    Flow::Pass
+}
+
+struct Judgement {
+    outlook: Outlook,
+    /// The variant alone says that no request can have been sent.
+    handshake: bool,
+}
+
+fn judge(error: &rustls::Error, connecting: bool) -> Option<Judgement> {
+    use rustls::Error as Tls;
+    let (outlook, handshake) = match error {
+        Tls::InvalidCertificate(certificate) => (of_certificate(certificate), true),
+        Tls::NoCertificatesPresented
+        | Tls::UnsupportedNameType
+        | Tls::PeerIncompatible(_)
+        | Tls::NoApplicationProtocol
+        | Tls::InvalidEncryptedClientHello(_) => (Outlook::Permanent, true),
+        Tls::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedApplicationProtocol) => {
+            (Outlook::Permanent, true)
+        }
+        // The first bytes that a peer without TLS sends are no record. Later, they are a broken one.
+        Tls::InvalidMessage(
+            InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+        ) if connecting => (Outlook::Permanent, false),
+        Tls::AlertReceived(alert) => (alert::outlook(u8::from(*alert)), false),
+        // Mistakes of the configuration.
+        Tls::InvalidCertRevocationList(_) | Tls::InconsistentKeys(_) | Tls::BadMaxFragmentSize => {
+            return None;
+        }
+        // Broken, oversized and unexpected records, and whatever comes with later versions.
+        _ => (Outlook::Transient, false),
+    };
+    Some(Judgement { outlook, handshake })
+}
+
+/// Only one of a certificate's faults goes away by waiting: that of a clock that is not set yet.
+fn of_certificate(error: &CertificateError) -> Outlook {
+    match error {
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            Outlook::Transient
+        }
+        _ => Outlook::Permanent,
+    }
+}

@@ -1,0 +1,110 @@
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+
+use super::context::Context;
+use super::{ConnError, FAMILIES};
+
+/// Longer chains are walked this far. Real ones have at most a dozen steps; a chain can also be a
+/// cycle.
+const MAX_STEPS: usize = 64;
+
+/// A registered recogniser with its error type erased.
+pub(crate) type Recognizer =
+    dyn Fn(&(dyn Error + 'static)) -> Option<ConnError> + Send + Sync + 'static;
+
+/// Looks at one step of a chain. Must not call [`source`](Error::source): see [`below`].
+pub(super) type Inspect = for<'a> fn(&'a (dyn Error + 'static), &mut Context) -> Flow<'a>;
+
+/// Where the walk goes from a step.
+pub(super) enum Flow<'a> {
+    /// Not a type of this family.
+    Pass,
+    /// Seen: go on below.
+    Next,
+    /// Seen: go on here, because the type has no `source()`.
+    #[cfg_attr(not(feature = "h2"), allow(dead_code))]
+    Into(&'a (dyn Error + 'static)),
+    /// Seen, and nothing below matters.
+    Stop,
+    /// Not about the connection, and nothing below is either.
+    #[cfg_attr(not(feature = "hyper"), allow(dead_code))]
+    NotConn,
+}
+
+/// One walk along the chain, from the outside in.
+pub(crate) fn walk(
+    error: &(dyn Error + 'static),
+    recognizers: &[Arc<Recognizer>],
+) -> Option<ConnError> {
+    let mut context = Context::default();
+    let mut step = Some(error);
+    for _ in 0..MAX_STEPS {
+        let Some(error) = step else { break };
+        if let Some(found) = recognizers.iter().find_map(|recognize| recognize(error)) {
+            return Some(context.place(found));
+        }
+        step = match inspect(error, &mut context) {
+            Flow::Pass | Flow::Next => below(error),
+            Flow::Into(inner) => Some(inner),
+            Flow::Stop => break,
+            Flow::NotConn => {
+                context.refute();
+                break;
+            }
+        };
+    }
+    context.finish()
+}
+
+fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
+    for family in FAMILIES {
+        match family(error, context) {
+            Flow::Pass => {}
+            flow => return flow,
+        }
+    }
+    Flow::Pass
+}
+
+/// The next step of the chain, the error that an `io::Error`, an `Arc` or a `Box` hides included.
+///
+/// `source()` of an `io::Error` is never called: it is the source of the wrapped error, so that it
+/// skips a step, and nested ones recurse inside std until the stack overflows.
+fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    if let Some(io) = cast::<io::Error>(error) {
+        return io.get_ref().map(|inner| inner as &(dyn Error + 'static));
+    }
+    if let Some(shared) = error.downcast_ref::<Arc<dyn Error + Send + Sync>>() {
+        return Some(&**shared);
+    }
+    if let Some(shared) = error.downcast_ref::<Arc<dyn Error>>() {
+        return Some(&**shared);
+    }
+    error.source()
+}
+
+/// The error as an `E`, also if it is an `Arc<E>` or a `Box<E>`. (Both are errors of their own whose
+/// `source()` is the source of what they hold, so that a plain downcast misses it.)
+pub(crate) fn cast<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    error
+        .downcast_ref::<E>()
+        .or_else(|| error.downcast_ref::<Arc<E>>().map(|shared| &**shared))
+        .or_else(|| error.downcast_ref::<Box<E>>().map(|boxed| &**boxed))
+}
+
+/// Whether the chain ends within the walk's bound.
+///
+/// Asked before a library's own predicate that walks the chain by `source()`, with no bound: it
+/// would never return from a cycle, and nested `io::Error`s would overflow the stack.
+#[cfg_attr(not(feature = "hyper"), allow(dead_code))]
+pub(super) fn is_bounded(error: &(dyn Error + 'static)) -> bool {
+    let mut step = Some(error);
+    for _ in 0..MAX_STEPS {
+        match step {
+            Some(error) => step = below(error),
+            None => return true,
+        }
+    }
+    false
+}

@@ -1,0 +1,30 @@
+//! The classifier, on errors that are made up (each row of the table in each wrapping) and on real
+//! ones (sockets, resolvers, handshakes, HTTP clients).
+
+mod classify {
+    mod chains;
+    mod negatives;
+    mod policy;
+    mod rows;
+    mod sockets;
+    mod wrappings;
+
+    #[cfg(feature = "h2")]
+    mod h2;
+    #[cfg(feature = "hickory")]
+    mod hickory;
+    #[cfg(feature = "hyper-util")]
+    mod http_server;
+    #[cfg(feature = "hyper-util")]
+    mod hyper_util;
+    #[cfg(all(feature = "native-tls", feature = "rustls"))]
+    mod native_tls;
+    #[cfg(feature = "reqwest")]
+    mod reqwest;
+    #[cfg(feature = "rustls")]
+    mod rustls;
+    #[cfg(feature = "rustls")]
+    mod tls_peer;
+    #[cfg(feature = "tonic")]
+    mod tonic;
+}
