@@ -10,8 +10,12 @@ mod layer;
 mod link;
 mod observe;
 mod policy;
+pub mod reconnect;
 mod request;
 mod service;
+#[cfg(feature = "tcp")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]
+pub mod tcp;
 
 #[cfg(feature = "backoff")]
 pub use backoff::FromBackoff;
@@ -23,6 +27,7 @@ pub use layer::{Inline, RetryOnConnErr};
 pub use link::{Limits, LinkStatus, Links, LinksSummary, WhenFull};
 pub use observe::Observer;
 pub use policy::{ConnErrorPolicy, Decision, DefaultPolicy, Failure, PolicyFn, policy_fn};
+pub use reconnect::Reconnect;
 pub use request::{
     ByClone, ByTrait, ConnectError, Destination, NotSent, Replayable, RequestModel, Unsent,
 };

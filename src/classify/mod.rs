@@ -117,7 +117,7 @@ mod tonic;
 mod walk;
 
 pub use conn_error::{ConnError, ConnErrorKind, Outlook, Sent};
-pub(crate) use walk::{Recognizer, cast, walk};
+pub(crate) use walk::{Recognizer, cast, steps, walk};
 
 use std::error::Error;
 
@@ -157,14 +157,4 @@ pub fn classify(error: &(dyn Error + 'static)) -> Option<ConnError> {
 /// Is this error about the connection? The same as [`classify`] with `is_some()`.
 pub fn is_conn_error(error: &(dyn Error + 'static)) -> bool {
     classify(error).is_some()
-}
-
-/// The first error in the chain for which `f` has an answer. (Placeholder until the walker is here.)
-pub(crate) fn find<'a, T>(
-    error: &'a (dyn Error + 'static),
-    f: &dyn Fn(&'a (dyn Error + 'static)) -> Option<T>,
-) -> Option<T> {
-    std::iter::successors(Some(error), |&e| e.source())
-        .take(64)
-        .find_map(f)
 }

@@ -5,6 +5,7 @@ use std::error::Error;
 use super::ConnErrorKind;
 use super::context::Context;
 use super::walk::{Flow, cast};
+use crate::AttemptTimeout;
 use crate::request::{ConnectError, NotSent};
 
 pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
@@ -18,7 +19,29 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
         context.set_unsent();
         return Flow::Next;
     }
-    // INTEGRATION: `AttemptTimeout` goes here (`note(ConnErrorKind::Timeout)`, `Flow::Stop`), and
-    // `tcp::Error` (by its own account: `set_connecting` or `set_unsent`, `note`, `Flow::Next`).
+    if cast::<AttemptTimeout>(error).is_some() {
+        context.note(ConnErrorKind::Timeout);
+        return Flow::Stop;
+    }
+    // A layer within a layer.
+    if let Some(error) = cast::<crate::Error>(error) {
+        return match error.conn_error() {
+            Some(found) => {
+                context.note_error(found.with_sent(error.sent()));
+                Flow::Stop
+            }
+            None => Flow::Into(error.inner()),
+        };
+    }
+    #[cfg(feature = "tcp")]
+    if let Some(error) = cast::<crate::tcp::Error>(error) {
+        return match error.conn_error() {
+            Some(found) => {
+                context.note_error(found);
+                Flow::Stop
+            }
+            None => Flow::NotConn,
+        };
+    }
     Flow::Pass
 }

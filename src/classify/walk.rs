@@ -23,7 +23,6 @@ pub(super) enum Flow<'a> {
     /// Seen: go on below.
     Next,
     /// Seen: go on here, because the type has no `source()`.
-    #[cfg_attr(not(feature = "h2"), allow(dead_code))]
     Into(&'a (dyn Error + 'static)),
     /// Seen, and nothing below matters.
     Stop,
@@ -55,6 +54,13 @@ pub(crate) fn walk(
         };
     }
     context.finish()
+}
+
+/// The steps of a chain, as far as they are walked.
+pub(crate) fn steps<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| below(*error)).take(MAX_STEPS)
 }
 
 fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {

@@ -16,6 +16,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use crate::classify::{cast, steps};
 use crate::{BoxError, ConnError, Destination, Sent};
 
 /// The error of a call through [`ConnRetry`](crate::ConnRetry).
@@ -94,7 +95,12 @@ impl Error {
 
     /// The first error of type `E` in the whole chain, the inner error first.
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
-        crate::classify::find(self.0.cause.as_dyn(), &|error| error.downcast_ref::<E>())
+        steps(self.inner()).find_map(cast::<E>)
+    }
+
+    /// The inner error.
+    pub(crate) fn inner(&self) -> &(dyn StdError + 'static) {
+        self.0.cause.as_dyn()
     }
 
     /// The inner error, as the wrapped service returned it.

@@ -3,6 +3,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use crate::BoxError;
+use crate::classify::steps;
 
 /// Marks an error as one of *making* a connection: whatever broke, this attempt's request was
 /// [provably not sent](crate::Sent::No).
@@ -100,11 +101,9 @@ impl<Req> Unsent<Req> {
 }
 
 impl<Req: Send + 'static> Unsent<Req> {
-    /// Takes the request out of the first `Unsent<Req>` in the chain that starts with `error`, of
-    /// which it looks at 32 links.
+    /// Takes the request out of the first `Unsent<Req>` in the chain that starts with `error`.
     pub fn find(error: &(dyn Error + 'static)) -> Option<Req> {
-        std::iter::successors(Some(error), |&error| error.source())
-            .take(32)
+        steps(error)
             .find_map(|error| error.downcast_ref::<Self>())
             .and_then(Self::take)
     }

@@ -1,0 +1,156 @@
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::shared::{Lease, Shared, Waiter};
+use crate::{BoxError, NotSent, classify};
+
+pin_project! {
+    /// The answer of a [`Reconnect`](super::Reconnect).
+    ///
+    /// Dropping it while it connects leaves the attempt to the others who wait for it.
+    pub struct ResponseFuture<M, T, Req>
+    where
+        M: Service<T>,
+        M::Response: Service<Req>,
+    {
+        shared: Arc<Shared<M, T>>,
+        #[pin]
+        state: State<M, T, Req>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<M, T, Req>
+    where
+        M: Service<T>,
+        M::Response: Service<Req>,
+    {
+        /// Waits for a connection.
+        Connecting { waiter: Waiter<M, T>, request: Option<Req> },
+        /// Waits until the connection takes the request. The clone is this caller's own.
+        Readying { lease: Lease<M::Response>, request: Option<Req> },
+        /// Waits for the answer.
+        Calling {
+            #[pin]
+            future: <M::Response as Service<Req>>::Future,
+            generation: u64,
+        },
+    }
+}
+
+impl<M, T, Req> ResponseFuture<M, T, Req>
+where
+    M: Service<T>,
+    M::Response: Service<Req>,
+{
+    pub(super) fn connect(shared: &Arc<Shared<M, T>>, request: Req) -> Self {
+        let waiter = Waiter::new(shared);
+        let request = Some(request);
+        Self::new(shared, State::Connecting { waiter, request })
+    }
+
+    pub(super) fn ready(
+        shared: &Arc<Shared<M, T>>,
+        lease: Lease<M::Response>,
+        request: Req,
+    ) -> Self {
+        let request = Some(request);
+        Self::new(shared, State::Readying { lease, request })
+    }
+
+    pub(super) fn called(
+        shared: &Arc<Shared<M, T>>,
+        future: <M::Response as Service<Req>>::Future,
+        generation: u64,
+    ) -> Self {
+        Self::new(shared, State::Calling { future, generation })
+    }
+
+    fn new(shared: &Arc<Shared<M, T>>, state: State<M, T, Req>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            state,
+        }
+    }
+}
+
+impl<M, T, Req> Future for ResponseFuture<M, T, Req>
+where
+    M: Service<T>,
+    M::Error: Into<BoxError>,
+    M::Response: Service<Req> + Clone,
+    <M::Response as Service<Req>>::Error: Into<BoxError>,
+    T: Clone,
+{
+    type Output = Result<<M::Response as Service<Req>>::Response, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let next = match this.state.as_mut().project() {
+                StateProj::Connecting { waiter, request } => {
+                    let lease = ready!(this.shared.poll_lease(waiter, cx))?;
+                    let request = request.take();
+                    State::Readying { lease, request }
+                }
+                StateProj::Readying { lease, request } => {
+                    match ready!(lease.conn.poll_ready(cx)) {
+                        Ok(()) => {
+                            let request = request.take().expect(POLLED_AGAIN);
+                            State::Calling {
+                                future: lease.conn.call(request),
+                                generation: lease.generation,
+                            }
+                        }
+                        Err(error) => {
+                            this.shared.retire(lease.generation);
+                            if lease.fresh {
+                                // Made for this call, and dead already: it was the attempt.
+                                return Poll::Ready(Err(NotSent::new(error).into()));
+                            }
+                            let waiter = Waiter::new(this.shared);
+                            let request = request.take();
+                            State::Connecting { waiter, request }
+                        }
+                    }
+                }
+                StateProj::Calling { future, generation } => {
+                    let result = ready!(future.poll(cx)).map_err(Into::into);
+                    if let Err(error) = &result {
+                        if classify(&**error).is_some() {
+                            this.shared.retire(*generation);
+                        }
+                    }
+                    return Poll::Ready(result);
+                }
+            };
+            this.state.set(next);
+        }
+    }
+}
+
+/// The request is taken out only on the way to `Calling`, which never goes back.
+const POLLED_AGAIN: &str = "polled after it was ready";
+
+impl<M, T, Req> fmt::Debug for ResponseFuture<M, T, Req>
+where
+    M: Service<T>,
+    M::Response: Service<Req>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Connecting { .. } => "connecting",
+            State::Readying { .. } => "waiting for readiness",
+            State::Calling { .. } => "called",
+        };
+        f.debug_struct("ResponseFuture")
+            .field("state", &state)
+            .finish_non_exhaustive()
+    }
+}

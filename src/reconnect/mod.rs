@@ -1,0 +1,64 @@
+//! A service over one connection, which is made again when it is dead.
+//!
+//! Pooled clients (reqwest, hyper-util, tonic) reconnect by themselves. For a service that *is* one
+//! connection, [`Reconnect`] makes a new one from a `Service<T>` that connects, whenever a call
+//! finds none.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), tower_conn_retry::BoxError> {
+//! use std::convert::Infallible;
+//! use tower::{Service, ServiceExt, service_fn};
+//! use tower_conn_retry::Reconnect;
+//!
+//! // Responds with a connection; a real one would dial here.
+//! let maker = service_fn(|_: ()| async {
+//!     Ok::<_, Infallible>(service_fn(|name: &'static str| async move {
+//!         Ok::<_, Infallible>(format!("hello, {name}"))
+//!     }))
+//! });
+//! let mut service = Reconnect::new(maker);
+//! assert_eq!(service.ready().await?.call("robot").await?, "hello, robot");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//!
+//! - **`poll_ready` never fails and never waits.** An error of connecting belongs to the call that
+//!   needed the connection: its future ends with a [`ConnectError`](crate::ConnectError), the
+//!   proof that the request was [not sent](crate::Sent::No).
+//! - **One attempt at a time**, however many callers. When it fails, everybody who waited for it
+//!   gets its error (they share it through an [`Arc`](std::sync::Arc)); the next call begins a new
+//!   one. There is no delay between attempts: that is the business of the retry layer above.
+//! - **Nobody is held up by another caller.** Any caller that is polled drives the attempt;
+//!   dropping one, or not polling it any more, leaves it to the others. If all of them are dropped
+//!   the attempt is kept for the next call.
+//! - **Order.** Callers that waited get the connection first come, first served, unless one is not
+//!   polled in time. When the connection is there and ready, [`call`](tower_service::Service::call)
+//!   itself hands the request over.
+//! - **A dead connection is not handed out again.** Dead means that its `poll_ready` failed, or
+//!   that a call on it failed with what [`classify`](crate::classify()) takes for a connection
+//!   error. A late failure on an old connection does not touch its successor.
+//!   If the connection turns out dead before it took the request, a new one is made within the same
+//!   call, once.
+//!
+//! # What it expects
+//!
+//! - The connection is `Clone`: every caller calls a clone of its own, so that one that waits for
+//!   readiness is in nobody's way. Put one that isn't behind a `tower::buffer::Buffer`.
+//! - Its `poll_ready` fails when it is dead. (The built-in rule for errors of calls is a second
+//!   line of defence. It errs on the safe side: a good connection that is dropped costs one
+//!   connect, and the calls in flight on it are not disturbed.)
+//!
+//! Two unlike neighbours: tower's `Reconnect` is not `Clone`, so that every caller has a connection
+//! of its own; a shared connect future that several tasks poll wakes only the last of them.
+
+mod attempt;
+mod future;
+mod service;
+mod shared;
+mod waiters;
+
+pub use future::ResponseFuture;
+pub use service::Reconnect;

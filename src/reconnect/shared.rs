@@ -1,0 +1,243 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use tower_service::Service;
+
+use super::attempt::Attempt;
+use super::waiters::{SharedError, Waiters};
+use crate::{BoxError, ConnectError};
+
+/// What all clones share: the connection, or the one attempt to make it.
+pub(super) struct Shared<M: Service<T>, T> {
+    state: Mutex<State<M, T>>,
+    waiters: Arc<Waiters>,
+}
+
+struct State<M: Service<T>, T> {
+    live: Option<M::Response>,
+    /// Counts the connections, so that a late failure on an old one can't end a new one.
+    generation: u64,
+    /// `None` while somebody polls it: no lock is held then.
+    attempt: Option<Attempt<M, T>>,
+}
+
+/// A clone of the connection, and which one it is.
+pub(super) struct Lease<C> {
+    pub(super) conn: C,
+    pub(super) generation: u64,
+    /// It was made while this caller waited for it.
+    pub(super) fresh: bool,
+}
+
+impl<M: Service<T>, T: Clone> Shared<M, T> {
+    pub(super) fn new(maker: M, target: T) -> Self {
+        let waiters = Waiters::default();
+        waiters.set_notified();
+        Self {
+            state: Mutex::new(State {
+                live: None,
+                generation: 0,
+                attempt: Some(Attempt::new(maker, target)),
+            }),
+            waiters: Arc::new(waiters),
+        }
+    }
+}
+
+impl<M: Service<T>, T> Shared<M, T> {
+    /// This connection is dead: it is not handed out again.
+    pub(super) fn retire(&self, generation: u64) {
+        let mut state = self.lock();
+        let dead = match state.generation == generation {
+            true => state.live.take(),
+            false => None,
+        };
+        drop(state);
+        drop(dead);
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.lock().live.is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<M, T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<M, T> Shared<M, T>
+where
+    M: Service<T>,
+    M::Error: Into<BoxError>,
+    M::Response: Clone,
+    T: Clone,
+{
+    /// The connection, if it is there and nobody waits for it.
+    pub(super) fn try_lease(&self) -> Option<Lease<M::Response>> {
+        if !self.waiters.is_empty() {
+            return None;
+        }
+        let state = self.lock();
+        Some(Lease {
+            conn: state.live.clone()?,
+            generation: state.generation,
+            fresh: false,
+        })
+    }
+
+    /// Waits for a connection, and makes it if nobody else is at it.
+    pub(super) fn poll_lease(
+        &self,
+        waiter: &mut Waiter<M, T>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Lease<M::Response>, ConnectError>> {
+        // First the place in the list, then a look at the state: what changes after the look wakes
+        // whoever is in the list.
+        let (place, failure) = self.waiters.register(waiter.place, cx.waker());
+        waiter.place = Some(place);
+        if let Some(error) = failure {
+            waiter.leave();
+            return Poll::Ready(Err(ConnectError::new(error)));
+        }
+        loop {
+            let mut state = self.lock();
+            if let Some(conn) = &state.live {
+                if !waiter.gave_way && !self.waiters.is_first(place) {
+                    // Those who came first go first, if they are polled at all.
+                    waiter.gave_way = true;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                let lease = Lease {
+                    conn: conn.clone(),
+                    generation: state.generation,
+                    fresh: waiter.joined,
+                };
+                drop(state);
+                waiter.leave();
+                return Poll::Ready(Ok(lease));
+            }
+            waiter.joined = true;
+            // Somebody polls it right now, or nothing has happened since it was polled.
+            let Some(attempt) = state.attempt.take_if(|_| self.waiters.take_notified()) else {
+                return Poll::Pending;
+            };
+            drop(state);
+            let mut turn = Turn {
+                shared: self,
+                attempt: Some(attempt),
+            };
+            match turn.poll() {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    waiter.leave();
+                    return Poll::Ready(Err(ConnectError::new(error)));
+                }
+            }
+        }
+    }
+}
+
+/// Somebody polls the attempt. It is put back whatever happens, a panic included.
+struct Turn<'a, M: Service<T>, T> {
+    shared: &'a Shared<M, T>,
+    attempt: Option<Attempt<M, T>>,
+}
+
+impl<M, T> Turn<'_, M, T>
+where
+    M: Service<T>,
+    M::Error: Into<BoxError>,
+    T: Clone,
+{
+    fn poll(&mut self) -> Poll<Result<(), SharedError>> {
+        let Some(attempt) = &mut self.attempt else {
+            return Poll::Pending;
+        };
+        let waiters = &self.shared.waiters;
+        let waker = Waker::from(Arc::clone(waiters));
+        let polled = attempt
+            .poll(&mut Context::from_waker(&waker))
+            .map_err(|error| SharedError::from(error.into()));
+
+        let mut state = self.shared.lock();
+        state.attempt = self.attempt.take();
+        match polled {
+            Poll::Pending => {
+                drop(state);
+                // Woken while it was polled: those who came to look found it taken.
+                if waiters.is_notified() {
+                    waiters.wake_all();
+                }
+                Poll::Pending
+            }
+            Poll::Ready(Ok(conn)) => {
+                state.live = Some(conn);
+                state.generation += 1;
+                drop(state);
+                waiters.set_notified();
+                waiters.wake_all();
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => {
+                waiters.set_notified();
+                // Before a new attempt can begin, so that nobody is told of another's failure.
+                waiters.fail_all(&error);
+                drop(state);
+                waiters.wake_all();
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+}
+
+impl<M: Service<T>, T> Drop for Turn<'_, M, T> {
+    fn drop(&mut self) {
+        let Some(mut attempt) = self.attempt.take() else {
+            return;
+        };
+        // The attempt panicked. It is this caller's panic; the others begin a new one.
+        attempt.abandon();
+        self.shared.lock().attempt = Some(attempt);
+        self.shared.waiters.set_notified();
+        self.shared.waiters.wake_all();
+    }
+}
+
+/// One caller's place among those who wait for a connection. Dropping it gives the place up, and
+/// nobody else is held up by that.
+pub(super) struct Waiter<M: Service<T>, T> {
+    shared: Arc<Shared<M, T>>,
+    place: Option<u64>,
+    joined: bool,
+    gave_way: bool,
+}
+
+impl<M: Service<T>, T> Waiter<M, T> {
+    pub(super) fn new(shared: &Arc<Shared<M, T>>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            place: None,
+            joined: false,
+            gave_way: false,
+        }
+    }
+
+    fn leave(&mut self) {
+        let Some(place) = self.place.take() else {
+            return;
+        };
+        if !self.shared.waiters.leave(place) {
+            if let Some(attempt) = &mut self.shared.lock().attempt {
+                attempt.orphan();
+            }
+        }
+    }
+}
+
+impl<M: Service<T>, T> Drop for Waiter<M, T> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

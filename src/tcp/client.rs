@@ -1,0 +1,220 @@
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot};
+use tokio_util::sync::PollSemaphore;
+use tower_service::Service;
+
+use super::error::{Error, ErrorKind};
+use crate::Sent;
+
+/// A handle to one connection: requests go out in the order of the calls, answers come back in the
+/// same order.
+///
+/// Clones share the connection. It ends when the last of them is dropped and nobody waits for an
+/// answer any more, or when the connection breaks. From then on [`poll_ready`](Service::poll_ready)
+/// fails, for good: make a new connection, or let [`Reconnect`](crate::Reconnect) do it.
+pub struct Client<Req, Res> {
+    jobs: mpsc::UnboundedSender<Job<Req, Res>>,
+    status: Arc<Status>,
+    permit: Option<OwnedSemaphorePermit>,
+    /// Only there while this handle waits for a permit.
+    acquiring: Option<PollSemaphore>,
+}
+
+/// What the handles and the task of a connection share.
+pub(super) struct Status {
+    /// One permit for each request, from the call to the answer. Closed when the connection ends.
+    permits: Arc<Semaphore>,
+    ended: OnceLock<Error>,
+}
+
+/// A request on its way to the task.
+pub(super) struct Job<Req, Res> {
+    pub(super) request: Req,
+    pub(super) slot: Slot<Res>,
+}
+
+/// Where the answer goes. It holds the request's permit, even when the caller has gone: what counts
+/// is what the peer still has to answer.
+pub(super) struct Slot<Res> {
+    answer: oneshot::Sender<Result<Res, Error>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl<Req, Res> Client<Req, Res> {
+    pub(super) fn new(
+        max_in_flight: usize,
+    ) -> (Self, Arc<Status>, mpsc::UnboundedReceiver<Job<Req, Res>>) {
+        let permits = max_in_flight.clamp(1, Semaphore::MAX_PERMITS);
+        let status = Arc::new(Status {
+            permits: Arc::new(Semaphore::new(permits)),
+            ended: OnceLock::new(),
+        });
+        // Unbounded, because the permits bound it.
+        let (jobs, queue) = mpsc::unbounded_channel();
+        let client = Self {
+            jobs,
+            status: Arc::clone(&status),
+            permit: None,
+            acquiring: None,
+        };
+        (client, status, queue)
+    }
+
+    fn submit(&mut self, request: Req) -> Result<oneshot::Receiver<Result<Res, Error>>, Error> {
+        let permit = match self.permit.take() {
+            Some(permit) => permit,
+            // Called without being ready. If there is room, no harm is done.
+            None => match Arc::clone(&self.status.permits).try_acquire_owned() {
+                Ok(permit) => permit,
+                Err(TryAcquireError::NoPermits) => {
+                    return Err(Error::unsent(ErrorKind::NotReady, None));
+                }
+                Err(TryAcquireError::Closed) => return Err(self.status.error()),
+            },
+        };
+        let (answer, answered) = oneshot::channel();
+        let slot = Slot {
+            answer,
+            _permit: permit,
+        };
+        match self.jobs.send(Job { request, slot }) {
+            Ok(()) => Ok(answered),
+            Err(_) => Err(self.status.error()),
+        }
+    }
+}
+
+impl<Req, Res> Service<Req> for Client<Req, Res> {
+    type Response = Res;
+    type Error = Error;
+    type Future = ResponseFuture<Res>;
+
+    /// Waits while `max_in_flight` requests are unanswered. Fails when the connection has ended.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.status.ended.get().is_some() {
+            self.permit = None;
+            self.acquiring = None;
+            return Poll::Ready(Err(self.status.error()));
+        }
+        if self.permit.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        if self.acquiring.is_none() {
+            let permits = Arc::clone(&self.status.permits);
+            match Arc::clone(&permits).try_acquire_owned() {
+                Ok(permit) => {
+                    self.permit = Some(permit);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(_) => self.acquiring = Some(PollSemaphore::new(permits)),
+            }
+        }
+        if let Some(acquiring) = &mut self.acquiring {
+            self.permit = ready!(acquiring.poll_acquire(cx));
+            self.acquiring = None;
+        }
+        Poll::Ready(match self.permit {
+            Some(_) => Ok(()),
+            None => Err(self.status.error()),
+        })
+    }
+
+    /// Hands the request to the connection's task.
+    ///
+    /// Without a `poll_ready` before it the call fails with [`ErrorKind::NotReady`] if there is no
+    /// room; it does not panic.
+    fn call(&mut self, request: Req) -> ResponseFuture<Res> {
+        ResponseFuture(match self.submit(request) {
+            Ok(answered) => State::Waiting(answered),
+            Err(error) => State::Failed(Some(error)),
+        })
+    }
+}
+
+impl<Req, Res> Clone for Client<Req, Res> {
+    /// Readiness is not cloned.
+    fn clone(&self) -> Self {
+        Self {
+            jobs: self.jobs.clone(),
+            status: Arc::clone(&self.status),
+            permit: None,
+            acquiring: None,
+        }
+    }
+}
+
+impl<Req, Res> fmt::Debug for Client<Req, Res> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("ended", &self.status.ended.get())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Status {
+    /// From now on nobody gets ready. The first cause stays.
+    pub(super) fn end(&self, cause: &Error) {
+        // In this order: whoever finds the permits closed must find the cause.
+        let _ = self.ended.set(cause.with_sent(Sent::No));
+        self.permits.close();
+    }
+
+    fn error(&self) -> Error {
+        match self.ended.get() {
+            Some(error) => error.clone(),
+            None => Error::unsent(ErrorKind::Gone, None),
+        }
+    }
+}
+
+impl<Res> Slot<Res> {
+    pub(super) fn finish(self, result: Result<Res, Error>) {
+        // The caller may have gone.
+        let _ = self.answer.send(result);
+    }
+
+    /// The caller has gone.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.answer.is_closed()
+    }
+
+    /// Waits until the caller has gone.
+    pub(super) fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.answer.poll_closed(cx)
+    }
+}
+
+/// The answer of a [`Client`].
+///
+/// Dropping it does not disturb the connection: a request that has not been encoded yet is not sent
+/// at all; otherwise its answer is read and thrown away.
+#[derive(Debug)]
+pub struct ResponseFuture<Res>(State<Res>);
+
+#[derive(Debug)]
+enum State<Res> {
+    Waiting(oneshot::Receiver<Result<Res, Error>>),
+    Failed(Option<Error>),
+}
+
+impl<Res> Unpin for ResponseFuture<Res> {}
+
+impl<Res> Future for ResponseFuture<Res> {
+    type Output = Result<Res, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let gone = || Error::unsent(ErrorKind::Gone, None);
+        Poll::Ready(match &mut self.0 {
+            State::Waiting(answered) => match ready!(Pin::new(answered).poll(cx)) {
+                Ok(result) => result,
+                // The task was torn away together with the knowledge of what it had written.
+                Err(_) => Err(gone().with_sent(Sent::Maybe)),
+            },
+            State::Failed(error) => Err(error.take().unwrap_or_else(gone)),
+        })
+    }
+}

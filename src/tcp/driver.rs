@@ -1,0 +1,251 @@
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::codec::{Decoder, Encoder};
+use tokio_util::io::poll_read_buf;
+
+use super::client::{Client, Job, Slot, Status};
+use super::error::{Error, ErrorKind};
+use super::in_flight::InFlight;
+use super::options::Options;
+use super::patience::Patience;
+use crate::{BoxError, Sent};
+
+/// Requests are taken from the queue and encoded while fewer bytes than this wait to be written.
+/// So many small frames share one write, and a peer that does not read costs this much memory and
+/// one frame.
+const HIGH_WATER: usize = 64 * 1024;
+/// Room for one read.
+const READ_SIZE: usize = 16 * 1024;
+/// How long a broken or finished connection may take for its last bytes.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// The task of one connection.
+///
+/// It does what `tokio_util::codec::Framed` does, with the write buffer in its own hands, because it
+/// must know which frames were handed to the kernel.
+pub(super) struct Driver<Io, C, Req, Res> {
+    io: Io,
+    codec: C,
+    queue: mpsc::UnboundedReceiver<Job<Req, Res>>,
+    in_flight: InFlight<Slot<Res>>,
+    incoming: BytesMut,
+    patience: Patience,
+    status: Arc<Status>,
+    unflushed: bool,
+    /// No handle is left, so no further request will come.
+    deserted: bool,
+}
+
+/// Why a connection is over.
+enum End {
+    /// Nobody is interested in it any more.
+    Deserted,
+    /// Nothing can be written any more. There may still be answers to read.
+    WriteFailed(Error),
+    /// Nothing will be read any more.
+    Broken(Error),
+}
+
+impl<Io, C, Req, Res> Driver<Io, C, Req, Res>
+where
+    Io: AsyncRead + AsyncWrite + Unpin,
+    C: Encoder<Req> + Decoder<Item = Res>,
+    <C as Encoder<Req>>::Error: Into<BoxError>,
+    <C as Decoder>::Error: Into<BoxError>,
+{
+    pub(super) fn new(io: Io, codec: C, options: &Options) -> (Client<Req, Res>, Self) {
+        let (client, status, queue) = Client::new(options.max_in_flight);
+        let driver = Self {
+            io,
+            codec,
+            queue,
+            in_flight: InFlight::new(),
+            incoming: BytesMut::new(),
+            patience: Patience::new(options.response_timeout),
+            status,
+            unflushed: false,
+            deserted: false,
+        };
+        (client, driver)
+    }
+
+    pub(super) async fn run(mut self) {
+        match std::future::poll_fn(|cx| self.poll_end(cx)).await {
+            End::Deserted => {
+                // A courtesy (TLS's close_notify). Nobody waits for anything.
+                let _ = timeout(GOODBYE, self.io.shutdown()).await;
+            }
+            End::WriteFailed(error) => {
+                self.status.end(&error);
+                // Answers that came before the break must not be lost: their requests were
+                // processed. Reading ends at once, because the connection is broken.
+                let rest = std::future::poll_fn(|cx| self.poll_incoming(cx));
+                let _ = timeout(GOODBYE, rest).await;
+                self.end(&error);
+            }
+            End::Broken(error) => self.end(&error),
+        }
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        if let Poll::Ready(error) = self.poll_incoming(cx) {
+            return Poll::Ready(End::Broken(error));
+        }
+        if let Poll::Ready(error) = self.poll_outgoing(cx) {
+            return Poll::Ready(End::WriteFailed(error));
+        }
+        if self.deserted {
+            let mut slots = self.in_flight.slots_mut();
+            if slots.all(|slot| slot.poll_abandoned(cx).is_ready()) {
+                return Poll::Ready(End::Deserted);
+            }
+        }
+        if self.in_flight.is_empty() {
+            return Poll::Pending;
+        }
+        ready!(self.patience.poll_exhausted(cx));
+        let error = Error::unsent(ErrorKind::ResponseTimeout, None);
+        Poll::Ready(End::Broken(error))
+    }
+
+    /// Reads and hands out answers, until the connection is over.
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        loop {
+            self.incoming.reserve(READ_SIZE);
+            match ready!(poll_read_buf(
+                Pin::new(&mut self.io),
+                cx,
+                &mut self.incoming
+            )) {
+                Ok(0) => return Poll::Ready(self.at_end_of_stream()),
+                Ok(_) => self.patience.restart(),
+                Err(error) => return Poll::Ready(broken(error)),
+            }
+            loop {
+                match self.codec.decode(&mut self.incoming) {
+                    Ok(Some(answer)) => {
+                        if let Err(error) = self.hand_out(answer) {
+                            return Poll::Ready(error);
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(error) => {
+                        let source = Some(error.into());
+                        return Poll::Ready(Error::unsent(ErrorKind::Decode, source));
+                    }
+                }
+            }
+        }
+    }
+
+    fn at_end_of_stream(&mut self) -> Error {
+        loop {
+            match self.codec.decode_eof(&mut self.incoming) {
+                Ok(Some(answer)) => {
+                    if let Err(error) = self.hand_out(answer) {
+                        return error;
+                    }
+                }
+                Ok(None) => return Error::unsent(ErrorKind::Closed, None),
+                // In the middle of a frame.
+                Err(error) => return Error::unsent(ErrorKind::Closed, Some(error.into())),
+            }
+        }
+    }
+
+    fn hand_out(&mut self, answer: Res) -> Result<(), Error> {
+        match self.in_flight.answered() {
+            Some(slot) => {
+                slot.finish(Ok(answer));
+                Ok(())
+            }
+            None => Err(Error::unsent(ErrorKind::UnexpectedAnswer, None)),
+        }
+    }
+
+    /// Takes requests from the queue and writes, until writing fails.
+    fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        loop {
+            self.take_requests(cx);
+            let io = Pin::new(&mut self.io);
+            if self.in_flight.unwritten.is_empty() {
+                if self.unflushed {
+                    match ready!(io.poll_flush(cx)) {
+                        Ok(()) => self.unflushed = false,
+                        Err(error) => return Poll::Ready(broken(error)),
+                    }
+                }
+                return Poll::Pending;
+            }
+            match ready!(io.poll_write(cx, &self.in_flight.unwritten)) {
+                Ok(0) => return Poll::Ready(broken(io::ErrorKind::WriteZero.into())),
+                Ok(n) => {
+                    self.in_flight.wrote(n);
+                    self.unflushed = true;
+                }
+                Err(error) => return Poll::Ready(broken(error)),
+            }
+        }
+    }
+
+    fn take_requests(&mut self, cx: &mut Context<'_>) {
+        while !self.deserted && self.in_flight.unwritten.len() < HIGH_WATER {
+            match self.queue.poll_recv(cx) {
+                Poll::Ready(Some(job)) => self.encode(job),
+                Poll::Ready(None) => self.deserted = true,
+                Poll::Pending => return,
+            }
+        }
+    }
+
+    fn encode(&mut self, Job { request, slot }: Job<Req, Res>) {
+        if slot.is_abandoned() {
+            return;
+        }
+        if self.in_flight.is_empty() {
+            self.patience.restart();
+        }
+        let codec = &mut self.codec;
+        let encoded = self
+            .in_flight
+            .push(slot, |buffer| codec.encode(request, buffer));
+        if let Err((slot, error)) = encoded {
+            let error = Error::unsent(ErrorKind::Encode, Some(error.into()));
+            slot.finish(Err(error));
+        }
+    }
+}
+
+impl<Io, C, Req, Res> Driver<Io, C, Req, Res> {
+    /// Tells everybody. First the handles: whoever hears that its request failed must find the
+    /// connection dead.
+    fn end(&mut self, cause: &Error) {
+        self.status.end(cause);
+        self.queue.close();
+        while let Some((slot, sent)) = self.in_flight.pop() {
+            slot.finish(Err(cause.with_sent(sent)));
+        }
+        while let Ok(Job { slot, .. }) = self.queue.try_recv() {
+            slot.finish(Err(cause.with_sent(Sent::No)));
+        }
+    }
+}
+
+impl<Io, C, Req, Res> Drop for Driver<Io, C, Req, Res> {
+    /// However the task ends (the runtime is shut down, the codec panics), nobody is left waiting.
+    fn drop(&mut self) {
+        self.end(&Error::unsent(ErrorKind::Gone, None));
+    }
+}
+
+fn broken(error: io::Error) -> Error {
+    Error::unsent(ErrorKind::Io, Some(error.into()))
+}

@@ -1,0 +1,167 @@
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{BoxError, ConnError, ConnErrorKind, Outlook, Sent, classify};
+
+/// What went wrong with a connection, or with one request on it.
+///
+/// It knows whether its request was [sent](Error::sent). One cause can fail many requests, so the
+/// cause is shared and a clone is cheap.
+#[derive(Clone)]
+pub struct Error {
+    cause: Arc<Cause>,
+    sent: Sent,
+}
+
+/// Which kind of thing went wrong.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The address is not of the form `host:port`. Trying again can't help.
+    Address,
+    /// The host's name could not be resolved.
+    Resolve,
+    /// No address of the host took the connection.
+    Connect,
+    /// Resolving, connecting and the TLS handshake together took longer than `connect_timeout`.
+    ConnectTimeout,
+    /// The TLS handshake failed, or TLS could not be set up.
+    Tls,
+    /// The peer closed the connection.
+    Closed,
+    /// Reading or writing failed.
+    Io,
+    /// The codec refused the request. It is this request's own fault: nothing of it was written,
+    /// the connection goes on, and it is not a connection error.
+    Encode,
+    /// The codec can't make sense of what the peer sent. Where the next frame begins is unknown
+    /// then, so the connection is given up, and every request in flight fails with this.
+    Decode,
+    /// The peer sent an answer that nobody asked for. Which answer belongs to which request is
+    /// unknown from then on, so the connection is given up.
+    UnexpectedAnswer,
+    /// Nothing came from the peer for `response_timeout` although it owed an answer.
+    ResponseTimeout,
+    /// The service was called without having been polled ready. Not a connection error.
+    NotReady,
+    /// The task of the connection has gone: the runtime was shut down, or the codec panicked.
+    Gone,
+}
+
+struct Cause {
+    kind: ErrorKind,
+    source: Option<BoxError>,
+}
+
+impl Error {
+    /// An error of making a connection, or of one request alone: nothing was sent.
+    pub(super) fn unsent(kind: ErrorKind, source: Option<BoxError>) -> Self {
+        Self {
+            cause: Arc::new(Cause { kind, source }),
+            sent: Sent::No,
+        }
+    }
+
+    /// The same cause, seen by another request.
+    pub(super) fn with_sent(&self, sent: Sent) -> Self {
+        Self {
+            cause: Arc::clone(&self.cause),
+            sent,
+        }
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.cause.kind
+    }
+
+    /// Whether the peer may have seen the request.
+    ///
+    /// `No` means that the request's whole frame was never handed to the kernel (or, with TLS, to
+    /// the TLS layer, which may keep some of it: `Maybe` too often is safe). A frame that was
+    /// written in part is `No`, because a framed protocol does not act on part of a frame. Mind
+    /// decoders that accept an unfinished last frame at the end of the stream, such as
+    /// `tokio_util`'s `LinesCodec`: with such a peer, part of a message can pass for a message.
+    pub fn sent(&self) -> Sent {
+        self.sent
+    }
+
+    /// What the error says about the connection. `None` if it is not about the connection.
+    pub(crate) fn conn_error(&self) -> Option<ConnError> {
+        let (kind, outlook) = match self.kind() {
+            ErrorKind::Encode | ErrorKind::NotReady => return None,
+            ErrorKind::Address => (ConnErrorKind::Dns, Outlook::Permanent),
+            // In these two phases the phase is known better than any errno could tell.
+            ErrorKind::Resolve => (ConnErrorKind::Dns, self.outlook_below(ConnErrorKind::Dns)),
+            ErrorKind::Tls => (ConnErrorKind::Tls, self.outlook_below(ConnErrorKind::Tls)),
+            ErrorKind::ConnectTimeout | ErrorKind::ResponseTimeout => {
+                (ConnErrorKind::Timeout, Outlook::Transient)
+            }
+            ErrorKind::Connect => self.below_or(ConnErrorKind::Other),
+            ErrorKind::Io => self.below_or(ConnErrorKind::Closed),
+            ErrorKind::Closed
+            | ErrorKind::Decode
+            | ErrorKind::UnexpectedAnswer
+            | ErrorKind::Gone => (ConnErrorKind::Closed, Outlook::Transient),
+        };
+        let error = ConnError::new(kind).with_outlook(outlook);
+        Some(error.with_sent(self.sent))
+    }
+
+    fn below(&self) -> Option<ConnError> {
+        classify(self.source()?)
+    }
+
+    fn below_or(&self, kind: ConnErrorKind) -> (ConnErrorKind, Outlook) {
+        match self.below() {
+            Some(error) => (error.kind(), error.outlook()),
+            None => (kind, Outlook::Transient),
+        }
+    }
+
+    /// The outlook of what is below, if that is of this very kind. (A reset in a TLS handshake says
+    /// nothing lasting about TLS.)
+    fn outlook_below(&self, kind: ConnErrorKind) -> Outlook {
+        match self.below() {
+            Some(error) if error.kind() == kind => error.outlook(),
+            _ => Outlook::Transient,
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("tcp::Error")
+            .field("kind", &self.cause.kind)
+            .field("sent", &self.sent)
+            .field("source", &self.cause.source)
+            .finish()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind() {
+            ErrorKind::Address => "the address is not of the form host:port",
+            ErrorKind::Resolve => "the peer's name could not be resolved",
+            ErrorKind::Connect => "the peer could not be connected to",
+            ErrorKind::ConnectTimeout => "connecting took too long",
+            ErrorKind::Tls => "the TLS handshake failed",
+            ErrorKind::Closed => "the peer closed the connection",
+            ErrorKind::Io => "the connection broke",
+            ErrorKind::Encode => "the request could not be encoded",
+            ErrorKind::Decode => "the peer sent something that could not be decoded",
+            ErrorKind::UnexpectedAnswer => "the peer sent an answer that nobody asked for",
+            ErrorKind::ResponseTimeout => "the peer did not answer in time",
+            ErrorKind::NotReady => "called without being polled ready",
+            ErrorKind::Gone => "the task of the connection has gone",
+        })
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.cause.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,68 @@
+//! A pipelined request/answer client over TCP, for any codec of `tokio_util`.
+//!
+//! A [`Connector`] makes [`Client`]s; [`Reconnect`](crate::Reconnect) makes them into a service that
+//! outlives its connections.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), tower_conn_retry::BoxError> {
+//! use bytes::Bytes;
+//! use tokio_util::codec::LengthDelimitedCodec;
+//! use tower::{Service, ServiceExt};
+//! use tower_conn_retry::{Reconnect, tcp};
+//!
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # let address = listener.local_addr()?;
+//! # tokio::spawn(async move {
+//! #     let (mut socket, _) = listener.accept().await.unwrap();
+//! #     let (mut read, mut write) = socket.split();
+//! #     let _ = tokio::io::copy(&mut read, &mut write).await;
+//! # });
+//! let connector = tcp::Connector::new(address, || LengthDelimitedCodec::new());
+//! let mut echo = Reconnect::new(connector);
+//! let answer = echo.ready().await?.call(Bytes::from("hello")).await?;
+//! assert_eq!(&answer[..], b"hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The connection
+//!
+//! One task owns it. Requests are written in the order of the calls, as many with one write as there
+//! are; answers come back in the same order. At most
+//! [`max_in_flight`](Connector::max_in_flight) requests are unanswered. Memory is bounded by that,
+//! by 64 KiB and one frame of unwritten bytes, and by what the codec lets a frame grow to: give the
+//! codec a limit.
+//!
+//! # Done, sent, not sent
+//!
+//! A request is done when its answer is there, never when it was written: what a write accepted can
+//! still be lost, up to the whole send buffer. When the connection breaks, every request knows
+//! whether its whole frame had been handed to the kernel. If not, its [`Error`] is proof that it was
+//! [not sent](crate::Sent::No); see [`Error::sent`]. Answers that had arrived before the break are
+//! still handed out.
+//!
+//! # Which errors are connection errors
+//!
+//! All but [`Encode`](ErrorKind::Encode) (the request's own fault; nothing was written and the
+//! connection goes on) and [`NotReady`](ErrorKind::NotReady). An answer that can't be
+//! [decoded](ErrorKind::Decode) or that [nobody asked for](ErrorKind::UnexpectedAnswer) counts as a
+//! closed connection: the stream is out of step, so it is given up, and that is no fault of the
+//! other requests in flight.
+
+mod client;
+mod connector;
+mod dial;
+mod driver;
+mod error;
+mod in_flight;
+mod options;
+mod patience;
+#[cfg(feature = "tls")]
+mod tls;
+
+pub use client::{Client, ResponseFuture};
+pub use connector::{Connecting, Connector};
+pub use error::{Error, ErrorKind};
+#[cfg(feature = "tls")]
+pub use tls::Tls;

@@ -1,0 +1,16 @@
+//! The framed TCP client, on real sockets.
+#![cfg(feature = "tcp")]
+
+#[path = "tcp/connect.rs"]
+mod connect;
+#[path = "tcp/evidence.rs"]
+mod evidence;
+#[path = "tcp/pipeline.rs"]
+mod pipeline;
+#[path = "tcp/reconnect.rs"]
+mod reconnect;
+#[path = "tcp/server.rs"]
+mod server;
+#[cfg(feature = "tls")]
+#[path = "tcp/tls.rs"]
+mod tls;

@@ -1,0 +1,153 @@
+//! `Reconnect` over the TCP client.
+
+use std::error::Error;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::codec::LengthDelimitedCodec;
+use tower::{Service, ServiceBuilder, ServiceExt};
+use tower_conn_retry::tcp::{self, Connector, ErrorKind};
+use tower_conn_retry::{BoxError, ConnectError, Reconnect, Sent};
+
+use crate::server::{echo, framed, listen, read_frame, reset, write_frame};
+
+/// The `tcp::Error` in an error's chain. (What waited together shares it through an `Arc`.)
+fn tcp_error(error: &BoxError) -> &tcp::Error {
+    let mut next: Option<&(dyn Error + 'static)> = Some(&**error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<tcp::Error>() {
+            return found;
+        }
+        if let Some(shared) = error.downcast_ref::<std::sync::Arc<dyn Error + Send + Sync>>() {
+            next = Some(&**shared);
+        } else {
+            next = error.source();
+        }
+    }
+    panic!("no tcp::Error in {error:?}")
+}
+
+#[tokio::test]
+async fn types_are_inferred_from_the_line_in_the_documentation() {
+    let (listener, address) = listen().await;
+    echo(listener);
+    let address = address.to_string();
+    let mut service = ServiceBuilder::new()
+        .layer(tower::timeout::TimeoutLayer::new(Duration::from_secs(5)))
+        .service(Reconnect::new(tcp::Connector::new(address, || {
+            LengthDelimitedCodec::new()
+        })));
+    let answer = service.ready().await.unwrap().call(Bytes::from("a")).await;
+    assert_eq!(answer.unwrap(), "a");
+}
+
+#[tokio::test]
+async fn types_are_inferred_for_a_codec_of_several_request_types() {
+    let (listener, address) = listen().await;
+    echo(listener);
+    // Encodes `Bytes` and `BytesMut`.
+    let codec = || tokio_util::codec::BytesCodec::new();
+    let service = Reconnect::new(Connector::new(address, codec));
+    assert_eq!(service.oneshot(Bytes::from("a")).await.unwrap(), "a");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_callers_share_one_connection() {
+    let (listener, address) = listen().await;
+    let (accepted, _server) = echo(listener);
+    let service = Reconnect::new(framed(address));
+    let mut callers = JoinSet::new();
+    for n in 0..100 {
+        let service = service.clone();
+        callers.spawn(async move {
+            let message = format!("{n}");
+            let answer = service.oneshot(Bytes::from(message.clone())).await.unwrap();
+            assert_eq!(answer, message);
+        });
+    }
+    callers.join_all().await;
+    assert_eq!(accepted.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn callers_that_wait_are_served_in_the_order_of_their_calls() {
+    let (listener, address) = listen().await;
+    let mut service = Reconnect::new(framed(address));
+    let calls: Vec<_> = (0..50_u8)
+        .map(|n| service.call(Bytes::from(vec![n])))
+        .collect();
+    let mut callers = JoinSet::new();
+    for call in calls {
+        callers.spawn(call);
+    }
+    let (mut server, _) = listener.accept().await.unwrap();
+    for n in 0..50 {
+        assert_eq!(read_frame(&mut server).await.unwrap(), [n]);
+    }
+}
+
+#[tokio::test]
+async fn refused_is_the_calls_error_with_the_proof_that_nothing_was_sent() {
+    let (listener, address) = listen().await;
+    drop(listener);
+    let mut service = Reconnect::new(framed(address));
+    for _ in 0..2 {
+        let ready = service.ready().await.unwrap();
+        let error = ready.call(Bytes::from("a")).await.unwrap_err();
+        assert!(error.downcast_ref::<ConnectError>().is_some());
+        let error = tcp_error(&error);
+        assert_eq!((error.kind(), error.sent()), (ErrorKind::Connect, Sent::No));
+    }
+}
+
+#[tokio::test]
+async fn a_new_connection_is_made_when_the_server_is_back() {
+    let (listener, address) = listen().await;
+    let mut service = Reconnect::new(framed(address));
+    for _ in 0..3 {
+        let call = service.ready().await.unwrap().call(Bytes::from("a"));
+        let call = tokio::spawn(call);
+        let (mut server, _) = listener.accept().await.unwrap();
+        let frame = read_frame(&mut server).await.unwrap();
+        write_frame(&mut server, &frame).await;
+        assert_eq!(call.await.unwrap().unwrap(), "a");
+
+        let call = tokio::spawn(service.call(Bytes::from("b")));
+        read_frame(&mut server).await.unwrap();
+        reset(server);
+        let error = call.await.unwrap().unwrap_err();
+        assert_eq!(tcp_error(&error).sent(), Sent::Maybe);
+    }
+}
+
+#[tokio::test]
+async fn the_name_is_resolved_again_each_time() {
+    // A name with two addresses: whichever of them listens is found, whatever it was before.
+    let (first, address) = listen().await;
+    let port = address.port();
+    let Ok(second) = TcpListener::bind(("::1", port)).await else {
+        return; // no IPv6 here
+    };
+    drop(second);
+    let mut service = Reconnect::new(Connector::new(format!("localhost:{port}"), || {
+        LengthDelimitedCodec::new()
+    }));
+    let (_, server) = echo(first);
+    let call = service.ready().await.unwrap().call(Bytes::from("a"));
+    assert_eq!(call.await.unwrap(), "a");
+    server.abort();
+    let _ = server.await;
+
+    let (_, _server) = echo(TcpListener::bind(("::1", port)).await.unwrap());
+    // One call may still meet the end of the old connection.
+    let _ = service.ready().await.unwrap().call(Bytes::from("b")).await;
+    let call = service.ready().await.unwrap().call(Bytes::from("c")).await;
+    match call {
+        Ok(answer) => assert_eq!(answer, "c"),
+        // `localhost` is not ::1 on this machine.
+        Err(error) => assert_eq!(tcp_error(&error).kind(), ErrorKind::Connect),
+    }
+}
