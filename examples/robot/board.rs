@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::{Instant, interval};
-use tower_conn_retry::{ConnError, Destination, Links, Observer};
+use tower_conn_retry::{BoxError, ConnError, Destination, Links, Observer};
 
 use crate::client::Kind;
 use crate::options::Options;
@@ -125,6 +125,20 @@ impl Gauge {
     /// From now on the state of these links is shown too.
     pub(crate) fn watch(&self, links: Links) {
         let _ = self.links.set(links);
+    }
+
+    /// A message failed. That is told only where it should not happen.
+    pub(crate) fn fail(&self, number: u64, error: BoxError) {
+        self.failed.fetch_add(1, Relaxed);
+        if self.links.get().is_some() {
+            let mut text = format!("  message {number} failed: {error}");
+            let mut source = error.source();
+            while let Some(error) = source {
+                text.push_str(&format!(": {error}"));
+                source = error.source();
+            }
+            self.say(&text);
+        }
     }
 
     fn say(&self, text: &str) {

@@ -113,18 +113,20 @@ where
         // Each message is a call of its own, which nobody waits for before the next is sent.
         let call = match service.ready().await {
             Ok(service) => service.call(message),
-            Err(_) => {
-                gauge.failed.fetch_add(1, Relaxed);
+            Err(error) => {
+                gauge.fail(number, error.into());
                 continue;
             }
         };
         let gauge = gauge.clone();
         calls.spawn(async move {
             match call.await {
-                Ok(answer) if answer[..] == number.to_be_bytes() => &gauge.answered,
-                Ok(_) | Err(_) => &gauge.failed,
+                Ok(answer) if answer[..] == number.to_be_bytes() => {
+                    gauge.answered.fetch_add(1, Relaxed);
+                }
+                Ok(_) => gauge.fail(number, "the answer is another one's".into()),
+                Err(error) => gauge.fail(number, error.into()),
             }
-            .fetch_add(1, Relaxed);
         });
     };
     if let Some(last) = stops.last_mut() {
