@@ -580,3 +580,6 @@ impl<W> Link<W> {
         self.told = told;
     }
 }
+
+#[cfg(test)]
+mod scripts;
