@@ -45,10 +45,7 @@ pub(crate) enum Sky {
 
 impl Base {
     /// `latency` is the time that the server takes for a message.
-    pub(crate) async fn start(
-        certificates: &Certificates,
-        latency: Duration,
-    ) -> io::Result<Self> {
+    pub(crate) async fn start(certificates: &Certificates, latency: Duration) -> io::Result<Self> {
         let (listener, port) = bind_somewhere().await?;
         let weather = watch::Sender::new(Weather::default());
         let host = Arc::new(Host {

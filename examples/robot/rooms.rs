@@ -89,7 +89,9 @@ impl Room {
             }
             Self::NoName => {
                 // RFC 6761: a name that no resolver may ever find.
-                house.address.send_replace("base.robot.invalid:7".to_owned());
+                house
+                    .address
+                    .send_replace("base.robot.invalid:7".to_owned());
                 base.strike();
                 sleep(outage).await;
                 house.address.send_replace(House::address_of(base));

@@ -12,6 +12,7 @@ use super::slow::{Slow, Step};
 use super::{Call, Kept};
 use crate::error::{Cause, Inner};
 use crate::link::{After, Failed, LastError};
+use crate::service::Shared;
 use crate::{
     AttemptTimeout, BoxError, ConnError, ConnErrorKind, ConnErrorPolicy, Decision, Error, Failure,
     Outlook, Reason, RequestModel, Sent,
@@ -134,22 +135,32 @@ where
             stays,
             paid,
             broke,
+            size: match &self.kept {
+                Kept::Request(request) if slow.place.is_none() => Some(R::size_hint(request)),
+                _ => None,
+            },
         };
-        let after = table.failed(&destination, hash, self.id, how, conn_error);
+        let calls = Shared::calls(&self.shared);
+        let (after, place) = table.failed(&destination, hash, self.id, how, calls, conn_error);
         if let Err(reason) = verdict {
             if let Some(place) = slow.place.take() {
                 place.forget();
             }
-            if after != After::StillUp {
+            if !matches!(after, After::StillUp | After::Gathers) {
                 let error = Arc::new(Described(error.to_string()));
                 table.set_last_error(&destination, LastError { conn_error, error });
             }
             return Err(self.error(reason, Cause::Own(error), Some(conn_error)));
         }
-        if after == After::StillUp {
+        if let After::StillUp | After::Gathers = after {
             slow.cause = Some((Cause::Own(error), conn_error));
             slow.immediate = true;
-            self.ready_service();
+            if after == After::StillUp {
+                self.ready_service();
+            } else {
+                slow.place = slow.place.take().or(place);
+                slow.step = Step::Waiting;
+            }
             return Ok(());
         }
         let error: Arc<dyn StdError + Send + Sync> = error.into();

@@ -152,6 +152,7 @@ impl Table {
         id: Id,
         size: usize,
         broke: u32,
+        calls: usize,
         waker: Option<Waker>,
     ) -> Hold {
         let limits = &self.config.limits;
@@ -180,7 +181,7 @@ impl Table {
                     WhenFull::Reject | WhenFull::DropOldest => return Hold::Full,
                 }
             }
-            state.link(destination, effects, |entry, wakes| {
+            state.link_seeing(calls, destination, effects, |entry, wakes| {
                 entry.link.join(id, size, broke, now, wakes);
             });
             Hold::Held(Place::new(self.clone(), destination.clone(), id))
@@ -191,17 +192,23 @@ impl Table {
         held
     }
 
-    /// An attempt failed with a connection error. See [`Link::failed`].
+    /// An attempt failed with a connection error. See [`Link::failed`]. If it had no place, it may
+    /// have got one.
     pub(crate) fn failed(
-        &self,
+        self: &Arc<Self>,
         destination: &Destination,
         hash: u64,
         id: Id,
-        how: Failed,
+        mut how: Failed,
+        calls: usize,
         error: ConnError,
-    ) -> After {
+    ) -> (After, Option<Place>) {
+        let limits = &self.config.limits;
         let (after, at, was_up, delays) = self.run(|state, now, effects| {
             state.sweep(now, effects);
+            how.size = how
+                .size
+                .filter(|size| limits.allow(state.held + 1, state.bytes + size));
             state
                 .links
                 .entry(destination.clone())
@@ -211,7 +218,7 @@ impl Table {
                     last: None,
                     worked: self.known.contains(hash),
                 });
-            let changed = state.link(destination, effects, |entry, wakes| {
+            let changed = state.link_seeing(calls, destination, effects, |entry, wakes| {
                 let was_up = entry.link.is_up();
                 let after = entry.link.failed(id, how, now, wakes);
                 let delays = match after {
@@ -237,7 +244,16 @@ impl Table {
                 effects.trash.extend(superfluous.flatten());
             });
         }
-        after
+        let place = match after {
+            After::Gathers if how.size.is_some() => {
+                if let Some(observer) = &self.config.observer {
+                    observer.held(destination);
+                }
+                Some(Place::new(self.clone(), destination.clone(), id))
+            }
+            _ => None,
+        };
+        (after, place)
     }
 
     /// An attempt with a place was answered; `well` if without any error.
@@ -265,10 +281,11 @@ impl Table {
         destination: &Destination,
         id: Id,
         deadline: Option<Time>,
+        calls: usize,
         waker: Waker,
     ) -> Answer {
         let answer = self.run(|state, now, effects| {
-            state.link(destination, effects, |entry, wakes| {
+            state.link_seeing(calls, destination, effects, |entry, wakes| {
                 entry.link.ask(id, now, deadline, waker, wakes)
             })
         });
@@ -384,6 +401,22 @@ impl State {
             effects.wakes.extend(room.filter_map(Option::take));
         }
         Some(result)
+    }
+
+    /// Like `link`, while there are so many calls in all.
+    fn link_seeing<R>(
+        &mut self,
+        calls: usize,
+        destination: &Destination,
+        effects: &mut Effects,
+        f: impl FnOnce(&mut Entry, &mut Vec<Waker>) -> R,
+    ) -> Option<R> {
+        let elsewhere = self.held + self.room.len();
+        self.link(destination, effects, |entry, wakes| {
+            let elsewhere = elsewhere - entry.link.held();
+            entry.link.see(calls.saturating_sub(elsewhere));
+            f(entry, wakes)
+        })
     }
 
     /// Makes room. Whether there was anything to drop.

@@ -33,6 +33,10 @@ pub(crate) const STABLE: Duration = Duration::from_secs(10);
 /// After so many replays that broke a connection, the head of the backlog is passed over once.
 const POISONOUS: u32 = 3;
 
+/// For how long at most the backlog waits, after a connection broke, for others that broke with it.
+/// They hear of it at once, and are polled when their tasks have their turn.
+const GATHER: Duration = Duration::from_millis(20);
+
 /// The shared state of one destination. `W` is what it takes to wake a waiter.
 pub(crate) struct Link<W> {
     phase: Phase,
@@ -60,6 +64,8 @@ pub(crate) struct Link<W> {
     recoveries: u64,
     /// The head was passed over last time, so it is its turn.
     head_next: bool,
+    /// How many calls there are, as was last [seen](Self::see), waiting or in flight.
+    calls: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,6 +89,9 @@ enum Phase {
         turn: Option<Turn>,
         /// When the last one of them counts as abandoned.
         until: Option<Time>,
+        /// A connection broke: until then, nobody has a turn while a call is in flight that may have
+        /// broken with it. So they are replayed in order, whichever hears of it first.
+        gather: Option<Time>,
     },
 }
 
@@ -133,6 +142,8 @@ pub(crate) struct Failed {
     pub(crate) paid: bool,
     /// How many of this request's replays broke a connection.
     pub(crate) broke: u32,
+    /// Its size, if it has no place and there is one for it.
+    pub(crate) size: Option<usize>,
 }
 
 /// What follows from a failed attempt.
@@ -140,6 +151,9 @@ pub(crate) struct Failed {
 pub(crate) enum After {
     /// The link stays up. Replay at once, if the request is to be replayed.
     StillUp,
+    /// The link stays up, and the request has a place among those that are replayed at once, in
+    /// order.
+    Gathers,
     /// The link is down and needs the next delay of its backoff, of a fresh sequence if `fresh`.
     WentDown { fresh: bool },
     /// The link was down already; this failure tells nothing new.
@@ -162,7 +176,19 @@ impl<W> Link<W> {
             told: [None, None],
             recoveries: 0,
             head_next: false,
+            calls: 0,
         }
+    }
+
+    /// So many calls are under way, to this destination as far as is known.
+    pub(crate) fn see(&mut self, calls: usize) {
+        self.calls = calls;
+    }
+
+    /// How many calls are not waiting.
+    fn outside(&self) -> usize {
+        let waiting = self.waiting.len() + self.skipped.len();
+        self.calls.saturating_sub(waiting)
     }
 
     /// A request that has no place yet joins the backlog, at the place of its number.
@@ -187,6 +213,15 @@ impl<W> Link<W> {
         }
         if let Some(waiter) = self.skipped.remove(&id) {
             self.waiting.insert(id, waiter);
+            self.settle(now, wakes);
+        }
+        if matches!(
+            self.phase,
+            Phase::Draining {
+                gather: Some(_),
+                ..
+            }
+        ) {
             self.settle(now, wakes);
         }
         if self.take_turn(id, now) {
@@ -249,7 +284,11 @@ impl<W> Link<W> {
                 self.disturbed = Some(now);
                 let one_connection = how.breaks && !how.immediate;
                 if one_connection && (how.paid || !how.stays) {
-                    After::StillUp
+                    if how.stays && self.gathers(id, how.size) {
+                        After::Gathers
+                    } else {
+                        After::StillUp
+                    }
                 } else {
                     self.since = now;
                     self.attempts = 0;
@@ -272,10 +311,14 @@ impl<W> Link<W> {
             let probe_at = now + self.delay.max(FIRST_STEP);
             self.phase = Phase::Down { probe_at };
         }
+        if after == After::Gathers {
+            self.gather(now);
+        }
         let replayed_at_once = after == After::StillUp && how.stays;
         if !replayed_at_once {
             self.give_back_turn(id);
-            if let Some(size) = self.land(id).filter(|_| how.stays) {
+            let new_place = how.size.filter(|_| after == After::Gathers);
+            if let Some(size) = self.land(id).or(new_place).filter(|_| how.stays) {
                 self.join(id, size, how.broke, now, wakes);
             }
         }
@@ -304,8 +347,12 @@ impl<W> Link<W> {
             self.bytes -= waiter.size;
         }
         self.give_back_turn(id);
-        if matches!(self.phase, Phase::Probing { by, .. } if by == id) {
-            self.phase = Phase::Down { probe_at: now };
+        match &mut self.phase {
+            Phase::Probing { by, .. } if *by == id => {
+                self.phase = Phase::Down { probe_at: now };
+            }
+            Phase::Draining { gather, .. } if self.waiting.is_empty() => *gather = None,
+            _ => {}
         }
         self.settle(now, wakes);
     }
@@ -388,15 +435,46 @@ impl<W> Link<W> {
         self.held() == 0 && self.failed.is_empty() && now.saturating_sub(old) >= STABLE
     }
 
-    fn recover(&mut self, now: Time) {
-        let (window, flying, turn, until) = (1, 0, None, None);
+    /// Whether this broken connection may have broken others, so that it is not for this one alone
+    /// to be replayed at once.
+    fn gathers(&self, id: Id, size: Option<usize>) -> bool {
+        let gathering = matches!(
+            self.phase,
+            Phase::Draining {
+                gather: Some(_),
+                ..
+            }
+        );
+        let has_place = size.is_some() || self.flying.contains_key(&id);
+        has_place && (gathering || self.outside() > 1)
+    }
+
+    /// A connection broke: those that broke with it are gathered, and then replayed without a probe.
+    fn gather(&mut self, now: Time) {
+        if self.phase == Phase::Up {
+            self.drain(usize::MAX);
+        }
+        if let Phase::Draining { gather, turn, .. } = &mut self.phase {
+            gather.get_or_insert(now.saturating_add(GATHER));
+            if turn.is_some_and(|turn| !turn.taken) {
+                *turn = None;
+            }
+        }
+    }
+
+    fn drain(&mut self, window: usize) {
         self.phase = Phase::Draining {
             window,
-            flying,
-            turn,
-            until,
+            flying: 0,
+            turn: None,
+            until: None,
+            gather: None,
         };
         self.recoveries += 1;
+    }
+
+    fn recover(&mut self, now: Time) {
+        self.drain(1);
         self.since = now;
         self.disturbed = Some(now);
     }
@@ -464,6 +542,10 @@ impl<W> Link<W> {
             Phase::Draining {
                 turn: Some(turn), ..
             } if !turn.taken => [Some(turn.given), Some(turn.given.saturating_add(patience))],
+            Phase::Draining {
+                gather: Some(until),
+                ..
+            } => [Some(until), Some(until.saturating_add(patience))],
             // The window is full, or the last one is about to call.
             Phase::Draining { until, .. } => [until, None],
         };
@@ -547,10 +629,17 @@ impl<W> Link<W> {
     /// Gives the next turn of a drain, ends a drain, and wakes those who have to be told something
     /// new. Ends every change.
     fn settle(&mut self, now: Time, wakes: &mut Vec<W>) {
+        let outside = self.outside();
+        if let Phase::Draining { gather, .. } = &mut self.phase {
+            if outside == 0 || gather.is_some_and(|until| now >= until) {
+                *gather = None;
+            }
+        }
         if let Phase::Draining {
             window,
             flying,
             turn: turn @ None,
+            gather: None,
             ..
         } = &mut self.phase
         {
@@ -580,3 +669,6 @@ impl<W> Link<W> {
         self.told = told;
     }
 }
+
+#[cfg(test)]
+mod scripts;

@@ -1,0 +1,400 @@
+//! Random scripts of calls, polls, answers, failures, drops and time against the state machine.
+//!
+//! The callers are simulated: each has an inbox of one wake-up and perhaps a timer, and asks only
+//! when one of the two says so, so that a lost wake-up shows as a caller who is never asked again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::{After, Answer, Failed, Id, Link, Time};
+use crate::Reason;
+
+const MS: Duration = Duration::from_millis(1);
+const SIZE: usize = 10;
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// A new call. If the link is open its first attempt fails or is answered.
+    Call {
+        fails: Option<Kind>,
+    },
+    /// The caller at this place (modulo their number) is polled, if it was woken.
+    Poll(usize),
+    /// The attempt at this place is answered; `well` if without an error.
+    Answer(usize, bool),
+    /// The attempt at this place fails.
+    Fail(usize, Kind, bool),
+    Drop(usize),
+    DropOldest,
+    Wake,
+    Pass(u16),
+    /// Everybody who was woken, or whose timer is due, is polled.
+    PollAll,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    breaks: bool,
+    paid: bool,
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    (any::<bool>(), any::<bool>()).prop_map(|(breaks, paid)| Kind { breaks, paid })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let place = 0..20usize;
+    prop_oneof![
+        4 => proptest::option::of(kind()).prop_map(|fails| Step::Call { fails }),
+        4 => place.clone().prop_map(Step::Poll),
+        3 => (place.clone(), any::<bool>()).prop_map(|(n, well)| Step::Answer(n, well)),
+        3 => (place.clone(), kind(), any::<bool>()).prop_map(|(n, kind, stays)| Step::Fail(n, kind, stays)),
+        2 => place.prop_map(Step::Drop),
+        1 => Just(Step::DropOldest),
+        1 => Just(Step::Wake),
+        3 => (0..500u16).prop_map(Step::Pass),
+        3 => Just(Step::PollAll),
+    ]
+}
+
+#[derive(Debug, PartialEq)]
+enum Does {
+    Waits,
+    /// It was let go, and has not called yet.
+    Readies,
+    Flies,
+}
+
+struct Caller {
+    does: Does,
+    /// It holds a place.
+    placed: bool,
+    probes: bool,
+    immediate: bool,
+    broke: u32,
+    woken: bool,
+    timer: Option<Time>,
+}
+
+struct World {
+    link: Link<Id>,
+    now: Time,
+    next: Id,
+    callers: BTreeMap<Id, Caller>,
+    /// Verdicts that were heard.
+    poisoned: usize,
+    dropped: usize,
+    /// Who was let go, in order.
+    gone: Vec<Id>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            link: Link::new(Time::ZERO),
+            now: Time::ZERO,
+            next: 0,
+            callers: BTreeMap::new(),
+            poisoned: 0,
+            dropped: 0,
+            gone: Vec::new(),
+        }
+    }
+
+    fn change<T>(&mut self, f: impl FnOnce(&mut Link<Id>, Time, &mut Vec<Id>) -> T) -> T {
+        let result = self.change_unchecked(f);
+        self.check();
+        result
+    }
+
+    fn change_unchecked<T>(&mut self, f: impl FnOnce(&mut Link<Id>, Time, &mut Vec<Id>) -> T) -> T {
+        let mut wakes = Vec::new();
+        let result = f(&mut self.link, self.now, &mut wakes);
+        for id in wakes {
+            self.callers
+                .get_mut(&id)
+                .expect("only those who are there are woken")
+                .woken = true;
+        }
+        result
+    }
+
+    fn check(&self) {
+        let placed = self.callers.values().filter(|caller| caller.placed).count();
+        let doomed = self.link.failed.len();
+        assert_eq!(self.link.held() + doomed, placed, "places");
+        assert_eq!(self.link.held_bytes(), self.link.held() * SIZE, "bytes");
+        if self.link.is_open() {
+            assert!(
+                self.link.waiting.is_empty(),
+                "an open link has nobody waiting"
+            );
+        }
+    }
+
+    fn call(&mut self, fails: Option<Kind>) {
+        let id = self.next;
+        self.next += 1;
+        let caller = Caller {
+            does: Does::Waits,
+            placed: false,
+            probes: false,
+            immediate: false,
+            broke: 0,
+            woken: true,
+            timer: None,
+        };
+        self.callers.insert(id, caller);
+        if !self.link.is_open() {
+            self.join(id);
+        } else {
+            self.callers.get_mut(&id).expect("there").does = Does::Flies;
+            if let Some(kind) = fails {
+                self.fail(id, kind, true);
+            }
+        }
+    }
+
+    fn join(&mut self, id: Id) {
+        let caller = self.callers.get_mut(&id).expect("there");
+        caller.does = Does::Waits;
+        if self.link.is_open() {
+            caller.does = Does::Flies; // an attempt of its own
+            return;
+        }
+        caller.placed = true;
+        caller.woken = true; // it asks as soon as it has joined
+        let broke = caller.broke;
+        self.change(|link, now, wakes| link.join(id, SIZE, broke, now, wakes));
+    }
+
+    fn poll(&mut self, id: Id) {
+        let caller = self.callers.get_mut(&id).expect("there");
+        let due = caller.timer.is_some_and(|at| at <= self.now);
+        if !(caller.woken || due) {
+            return;
+        }
+        caller.woken = false;
+        match caller.does {
+            Does::Readies => {
+                caller.does = Does::Flies;
+                self.change(|link, now, wakes| link.called(id, now, wakes));
+            }
+            Does::Flies => {}
+            Does::Waits => {
+                caller.timer = None;
+                let deadline = Some(Duration::from_secs(3600));
+                let now = self.now;
+                match self.change_unchecked(|link, _, wakes| link.ask(id, now, deadline, id, wakes))
+                {
+                    Answer::Go { probe } => {
+                        assert!(!probe || !self.callers.values().any(|caller| caller.probes));
+                        self.gone.push(id);
+                        let caller = self.callers.get_mut(&id).expect("there");
+                        caller.does = Does::Readies;
+                        caller.probes = probe;
+                        caller.woken = true;
+                    }
+                    Answer::Wait => {}
+                    Answer::Watch(at) => {
+                        self.callers.get_mut(&id).expect("there").timer = at;
+                    }
+                    Answer::Fail(reason) => {
+                        match reason {
+                            Reason::Poisoned => self.poisoned += 1,
+                            Reason::QueueFull => self.dropped += 1,
+                            other => panic!("{other:?}"),
+                        }
+                        self.callers.remove(&id);
+                    }
+                }
+            }
+        }
+        self.check();
+    }
+
+    fn answer(&mut self, id: Id, well: bool) {
+        let caller = self.callers.remove(&id).expect("there");
+        if caller.placed {
+            self.change(|link, now, wakes| match well {
+                true => link.succeeded(id, now, wakes),
+                false => link.answered(id, now, wakes),
+            });
+        }
+    }
+
+    fn fail(&mut self, id: Id, kind: Kind, stays: bool) {
+        let caller = self.callers.get_mut(&id).expect("there");
+        if kind.breaks {
+            caller.broke += 1;
+        }
+        let how = Failed {
+            breaks: kind.breaks,
+            immediate: std::mem::take(&mut caller.immediate),
+            stays,
+            paid: kind.paid,
+            broke: caller.broke,
+            size: None,
+        };
+        let was_placed = caller.placed;
+        caller.probes = false;
+        caller.does = Does::Waits;
+        if !stays {
+            self.callers.remove(&id);
+        }
+        let after = self.change(|link, now, wakes| link.failed(id, how, now, wakes));
+        if let After::WentDown { .. } = after {
+            let from = self.now;
+            self.change(|link, _, wakes| link.delay(100 * MS, from, wakes));
+        }
+        let Some(caller) = self.callers.get_mut(&id) else {
+            return;
+        };
+        if after == After::StillUp {
+            caller.immediate = true;
+            caller.does = Does::Readies;
+            caller.woken = true;
+        } else if was_placed {
+            caller.woken = true; // it asks at once
+        } else {
+            self.join(id);
+        }
+    }
+
+    fn drop_caller(&mut self, id: Id) {
+        let caller = self.callers.remove(&id).expect("there");
+        if caller.placed {
+            self.change(|link, now, wakes| link.leave(id, now, wakes));
+        }
+    }
+
+    fn at<'a>(&'a self, place: usize, f: impl Fn(&Caller) -> bool + 'a) -> Option<Id> {
+        let of: Vec<_> = self
+            .callers
+            .iter()
+            .filter(|(_, c)| f(c))
+            .map(|(id, _)| *id)
+            .collect();
+        of.get(place % of.len().max(1)).copied()
+    }
+
+    fn poll_all(&mut self) -> bool {
+        let mut any = false;
+        let all: BTreeSet<_> = self.callers.keys().copied().collect();
+        for id in all {
+            if let Some(caller) = self.callers.get(&id) {
+                let due = caller.timer.is_some_and(|at| at <= self.now);
+                if caller.does != Does::Flies && (caller.woken || due) {
+                    any = true;
+                    self.poll(id);
+                }
+            }
+        }
+        any
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Call { fails } => self.call(fails),
+            Step::Poll(n) => {
+                if let Some(id) = self.at(n, |_| true) {
+                    self.poll(id);
+                }
+            }
+            Step::Answer(n, well) => {
+                if let Some(id) = self.at(n, |caller| caller.does == Does::Flies) {
+                    self.answer(id, well);
+                }
+            }
+            Step::Fail(n, kind, stays) => {
+                // A service that is being readied can fail too.
+                if let Some(id) = self.at(n, |caller| caller.does != Does::Waits) {
+                    self.fail(id, kind, stays);
+                }
+            }
+            Step::Drop(n) => {
+                if let Some(id) = self.at(n, |_| true) {
+                    self.drop_caller(id);
+                }
+            }
+            Step::DropOldest => self.change(|link, now, wakes| link.drop_oldest(now, wakes)),
+            Step::Wake => {
+                self.change(|link, now, wakes| link.wake(now, wakes));
+            }
+            Step::Pass(ms) => self.now += u32::from(ms) * MS,
+            Step::PollAll => {
+                self.poll_all();
+            }
+        }
+    }
+
+    /// The peer is back for good, and everybody is polled when woken. All must end, and in order.
+    fn finish(&mut self) {
+        let mut drained: Vec<Id> = Vec::new();
+        for _ in 0..10_000 {
+            if self.callers.is_empty() {
+                break;
+            }
+            let before = self.gone.len();
+            let polled = self.poll_all();
+            drained.extend(&self.gone[before..]);
+            let flying = self.at(0, |caller| caller.does == Does::Flies);
+            if let Some(id) = flying {
+                self.answer(id, true);
+            } else if !polled {
+                let timers = self.callers.values().filter_map(|caller| caller.timer);
+                let next = timers.filter(|at| *at > self.now).min();
+                self.now = next.expect("somebody waits, and nothing will ever wake them");
+            }
+        }
+        assert!(self.callers.is_empty(), "everybody ends");
+        assert_eq!((self.link.held(), self.link.held_bytes()), (0, 0));
+        assert!(self.link.failed.is_empty());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nobody_hangs_and_nothing_is_left(script in proptest::collection::vec(step(), 1..120)) {
+        let mut world = World::new();
+        script.into_iter().for_each(|step| world.step(step));
+        world.finish();
+    }
+
+    /// Where nobody stalls, leaves or breaks connections, the backlog is replayed in the order of the
+    /// calls, however the failures came in.
+    #[test]
+    fn replayed_in_order(
+        order in Just((0..30u64).collect::<Vec<_>>()).prop_shuffle(),
+        failing in 1..30usize,
+        later in 0..20u64,
+        probes in 0..5usize,
+    ) {
+        let mut world = World::new();
+        (0..30).for_each(|_| world.call(None));
+        for id in &order[..failing] {
+            world.fail(*id, Kind { breaks: false, paid: true }, true);
+            world.poll_all();
+        }
+        (0..later).for_each(|_| world.call(None));
+        for _ in 0..probes {
+            world.poll_all();
+            world.now += 100 * MS;
+            world.poll_all();
+            world.poll_all();
+            let probe = world.at(0, |caller| caller.probes).expect("a probe");
+            let oldest = world.callers.iter().find(|(_, caller)| caller.placed);
+            prop_assert_eq!(oldest.map(|(id, _)| *id), Some(probe), "the oldest probes");
+            world.fail(probe, Kind { breaks: false, paid: true }, true);
+        }
+        world.gone.clear();
+        // The first attempts that did not fail are answered late; that changes nothing.
+        world.finish();
+        prop_assert!(world.gone.is_sorted(), "{:?}", world.gone);
+        prop_assert_eq!(world.gone.len() as u64, failing as u64 + later);
+    }
+}

@@ -1,0 +1,19 @@
+//! The rules of a link, one module for each group of them. Mocks and virtual time only.
+
+#![allow(unreachable_pub)]
+
+mod link {
+    mod bad_input;
+    mod bounds;
+    mod callers;
+    mod drain;
+    mod observing;
+    mod outage;
+    mod peer;
+    mod permanent;
+    mod poison;
+    mod readiness;
+    mod replay;
+    mod time;
+    mod unclonable;
+}

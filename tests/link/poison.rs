@@ -1,0 +1,108 @@
+//! Rule 8: a request that breaks the connection does not hold up the others for ever.
+
+use std::io;
+
+use tower_conn_retry::{ConnErrorKind, Reason};
+
+use super::peer::*;
+
+#[tokio::test(start_paused = true)]
+async fn rule_8_the_head_is_failed_when_another_one_gets_through() {
+    let peer = Peer::new(|message| {
+        if message.number == 0 {
+            RESET
+        } else {
+            Does::Answer
+        }
+    });
+    let service = peer.behind(steady());
+    let poison = send(&service, message(0));
+    settle().await;
+    let others: Vec<_> = (1..5)
+        .map(|number| send(&service, message(number)))
+        .collect();
+    let error = poison.await.unwrap().unwrap_err();
+    assert_eq!(error.reason(), Reason::Poisoned);
+    assert_eq!(kind_of(&error), Some(ConnErrorKind::Reset));
+    assert_eq!(error.attempts(), 4, "the first attempt and three replays");
+    for other in others {
+        other.await.unwrap().unwrap();
+    }
+    assert_eq!(peer.attempts(), [0, 0, 0, 0, 1, 2, 3, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_8_in_an_outage_that_looks_the_same_nobody_is_failed() {
+    let peer = Peer::that(RESET);
+    let service = peer.behind(steady());
+    let calls: Vec<_> = (0..5)
+        .map(|number| send(&service, message(number)))
+        .collect();
+    pass(10 * SECOND).await;
+    peer.forget_attempts();
+    // Back just when it is the head's turn again, or the second's: both orders are fine.
+    peer.now_does(Does::Answer);
+    let mut poisoned = 0;
+    for call in calls {
+        match call.await.unwrap() {
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error.reason(), Reason::Poisoned);
+                poisoned += 1;
+            }
+        }
+    }
+    // That the peer came back during the second's turn can't be told from a poisonous head.
+    assert!(poisoned <= 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_8_alone_it_is_kept() {
+    let peer = Peer::that(RESET);
+    let service = peer.behind(steady());
+    let call = send(&service, message(0));
+    pass(10 * SECOND).await;
+    assert!(!call.is_finished());
+    peer.now_does(Does::Answer);
+    call.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_8_an_outage_of_another_kind_poisons_nobody() {
+    let peer = Peer::that(REFUSED);
+    let service = peer.behind(steady());
+    let calls: Vec<_> = (0..5)
+        .map(|number| send(&service, message(number)))
+        .collect();
+    pass(10 * SECOND).await;
+    assert!(
+        peer.attempts()[5..].iter().all(|number| *number == 0),
+        "always the head"
+    );
+    peer.now_does(Does::Answer);
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_8_two_poisonous_requests_are_both_found() {
+    let peer = Peer::new(|message| match message.number {
+        0 | 1 => Does::Fail(io::ErrorKind::UnexpectedEof),
+        _ => Does::Answer,
+    });
+    let service = peer.behind(steady());
+    let calls: Vec<_> = (0..2)
+        .map(|number| send(&service, message(number)))
+        .collect();
+    settle().await;
+    let others: Vec<_> = (2..6)
+        .map(|number| send(&service, message(number)))
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap_err().reason(), Reason::Poisoned);
+    }
+    for other in others {
+        other.await.unwrap().unwrap();
+    }
+}
