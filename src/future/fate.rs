@@ -97,8 +97,12 @@ where
             slow.maybe_sent = true;
         }
         let breaks = breaks_one_connection(conn_error.kind());
-        if breaks && slow.attempts > 1 {
-            slow.broke = slow.broke.saturating_add(1);
+        if slow.attempts > 1 {
+            // In a row, and only if the peer may have seen it: an outage looks otherwise.
+            slow.broke = match breaks && conn_error.sent() == Sent::Maybe {
+                true => slow.broke.saturating_add(1),
+                false => 0,
+            };
         }
         slow.history.push(now - started, conn_error);
         if let Some(observer) = &table.config().observer {
@@ -146,11 +150,17 @@ where
             if let Some(place) = slow.place.take() {
                 place.forget();
             }
-            if !matches!(after, After::StillUp | After::Gathers) {
+            if let After::WentDown { .. } | After::Late = after {
                 let error = Arc::new(Described(error.to_string()));
                 table.set_last_error(&destination, LastError { conn_error, error });
             }
             return Err(self.error(reason, Cause::Own(error), Some(conn_error)));
+        }
+        if after == After::Poisoned {
+            if let Some(place) = slow.place.take() {
+                place.forget();
+            }
+            return Err(self.error(Reason::Poisoned, Cause::Own(error), Some(conn_error)));
         }
         if let After::StillUp | After::Gathers = after {
             slow.cause = Some((Cause::Own(error), conn_error));

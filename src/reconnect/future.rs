@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::shared::{Lease, Shared, Waiter};
+use super::shared::{Generation, Lease, Shared, Waiter};
 use crate::{BoxError, NotSent, classify};
 
 pin_project! {
@@ -39,8 +39,10 @@ pin_project! {
         Calling {
             #[pin]
             future: <M::Response as Service<Req>>::Future,
-            generation: u64,
+            generation: Generation,
         },
+        /// Was not sent.
+        Failed { error: Option<NotSent> },
     }
 }
 
@@ -50,9 +52,7 @@ where
     M::Response: Service<Req>,
 {
     pub(super) fn connect(shared: &Arc<Shared<M, T>>, request: Req) -> Self {
-        let waiter = Waiter::new(shared);
-        let request = Some(request);
-        Self::new(shared, State::Connecting { waiter, request })
+        Self::new(shared, State::connect(shared, Some(request)))
     }
 
     pub(super) fn ready(
@@ -67,7 +67,7 @@ where
     pub(super) fn called(
         shared: &Arc<Shared<M, T>>,
         future: <M::Response as Service<Req>>::Future,
-        generation: u64,
+        generation: Generation,
     ) -> Self {
         Self::new(shared, State::Calling { future, generation })
     }
@@ -76,6 +76,25 @@ where
         Self {
             shared: Arc::clone(shared),
             state,
+        }
+    }
+}
+
+impl<M, T, Req> State<M, T, Req>
+where
+    M: Service<T>,
+    M::Response: Service<Req>,
+{
+    /// Goes on to a new connection, unless that would go past others.
+    fn connect(shared: &Arc<Shared<M, T>>, request: Option<Req>) -> Self {
+        match shared.unheard() {
+            Some(error) => Self::Failed {
+                error: Some(NotSent::new(error)),
+            },
+            None => Self::Connecting {
+                waiter: Waiter::new(shared),
+                request,
+            },
         }
     }
 }
@@ -105,26 +124,30 @@ where
                             let request = request.take().expect(POLLED_AGAIN);
                             State::Calling {
                                 future: lease.conn.call(request),
-                                generation: lease.generation,
+                                generation: lease.generation.clone(),
                             }
                         }
                         Err(error) => {
-                            this.shared.retire(lease.generation);
                             if lease.fresh {
+                                this.shared.retire(&lease.generation);
                                 // Made for this call, and dead already: it was the attempt.
                                 return Poll::Ready(Err(NotSent::new(error).into()));
                             }
-                            let waiter = Waiter::new(this.shared);
-                            let request = request.take();
-                            State::Connecting { waiter, request }
+                            let others = std::mem::take(&mut lease.generation);
+                            this.shared.fell(others, error);
+                            State::connect(this.shared, request.take())
                         }
                     }
+                }
+                StateProj::Failed { error } => {
+                    let error = error.take().expect(POLLED_AGAIN);
+                    return Poll::Ready(Err(error.into()));
                 }
                 StateProj::Calling { future, generation } => {
                     let result = ready!(future.poll(cx)).map_err(Into::into);
                     if let Err(error) = &result {
                         if classify(&**error).is_some() {
-                            this.shared.retire(*generation);
+                            this.shared.retire(generation);
                         }
                     }
                     return Poll::Ready(result);
@@ -148,6 +171,7 @@ where
             State::Connecting { .. } => "connecting",
             State::Readying { .. } => "waiting for readiness",
             State::Calling { .. } => "called",
+            State::Failed { .. } => "failed",
         };
         f.debug_struct("ResponseFuture")
             .field("state", &state)

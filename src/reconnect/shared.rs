@@ -1,11 +1,21 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use tower_service::Service;
 
 use super::attempt::Attempt;
 use super::waiters::{SharedError, Waiters};
 use crate::{BoxError, ConnectError};
+
+/// How often a caller lets those who came before it go first. On one thread once is enough; on several,
+/// the others may be about to be polled, or never be polled again.
+const PATIENCE: u32 = 256;
+
+/// For how long a dead connection's calls may take to hear of it, before others go past them.
+const HEARING: Duration = Duration::from_millis(20);
 
 /// What all clones share: the connection, or the one attempt to make it.
 pub(super) struct Shared<M: Service<T>, T> {
@@ -15,16 +25,37 @@ pub(super) struct Shared<M: Service<T>, T> {
 
 struct State<M: Service<T>, T> {
     live: Option<M::Response>,
-    /// Counts the connections, so that a late failure on an old one can't end a new one.
-    generation: u64,
+    /// Tells the connections apart, so that a late failure on an old one can't end a new one. All
+    /// calls on the connection hold it too.
+    generation: Generation,
+    /// The last connection that was found dead.
+    fallen: Option<Fallen>,
     /// `None` while somebody polls it: no lock is held then.
     attempt: Option<Attempt<M, T>>,
+}
+
+impl<M: Service<T>, T> State<M, T> {
+    /// The connection, which is not handed out again.
+    fn end(&mut self) -> Option<M::Response> {
+        self.generation = Generation::default();
+        self.live.take()
+    }
+}
+
+/// One of these for each connection.
+pub(super) type Generation = Arc<()>;
+
+struct Fallen {
+    /// Held by those who have not heard of it yet.
+    generation: Weak<()>,
+    at: Instant,
+    error: SharedError,
 }
 
 /// A clone of the connection, and which one it is.
 pub(super) struct Lease<C> {
     pub(super) conn: C,
-    pub(super) generation: u64,
+    pub(super) generation: Generation,
     /// It was made while this caller waited for it.
     pub(super) fresh: bool,
 }
@@ -36,7 +67,8 @@ impl<M: Service<T>, T: Clone> Shared<M, T> {
         Self {
             state: Mutex::new(State {
                 live: None,
-                generation: 0,
+                generation: Generation::default(),
+                fallen: None,
                 attempt: Some(Attempt::new(maker, target)),
             }),
             waiters: Arc::new(waiters),
@@ -46,14 +78,44 @@ impl<M: Service<T>, T: Clone> Shared<M, T> {
 
 impl<M: Service<T>, T> Shared<M, T> {
     /// This connection is dead: it is not handed out again.
-    pub(super) fn retire(&self, generation: u64) {
+    pub(super) fn retire(&self, generation: &Generation) {
         let mut state = self.lock();
-        let dead = match state.generation == generation {
-            true => state.live.take(),
+        let dead = match Arc::ptr_eq(&state.generation, generation) {
+            true => state.end(),
             false => None,
         };
         drop(state);
         drop(dead);
+    }
+
+    /// Like [`retire`](Self::retire), for who found the connection dead before it took a request.
+    pub(super) fn fell(&self, generation: Generation, error: impl Into<BoxError>) {
+        let fallen = Fallen {
+            generation: Arc::downgrade(&generation),
+            at: Instant::now(),
+            error: SharedError::from(error.into()),
+        };
+        let mut state = self.lock();
+        let (dead, former) = match Arc::ptr_eq(&state.generation, &generation) {
+            true => (state.end(), state.fallen.replace(fallen)),
+            false => (None, None),
+        };
+        drop(state);
+        drop((dead, former));
+    }
+
+    /// The error of the last connection, if some of its calls have not heard of it yet. Whoever went
+    /// on to a new connection now would go past them.
+    pub(super) fn unheard(&self) -> Option<SharedError> {
+        let mut state = self.lock();
+        let fallen = state.fallen.as_ref()?;
+        if fallen.generation.strong_count() > 0 && fallen.at.elapsed() < HEARING {
+            return Some(fallen.error.clone());
+        }
+        let over = state.fallen.take();
+        drop(state);
+        drop(over);
+        None
     }
 
     pub(super) fn is_connected(&self) -> bool {
@@ -80,7 +142,7 @@ where
         let state = self.lock();
         Some(Lease {
             conn: state.live.clone()?,
-            generation: state.generation,
+            generation: state.generation.clone(),
             fresh: false,
         })
     }
@@ -102,15 +164,15 @@ where
         loop {
             let mut state = self.lock();
             if let Some(conn) = &state.live {
-                if !waiter.gave_way && !self.waiters.is_first(place) {
+                if waiter.gave_way < PATIENCE && !self.waiters.is_first(place) {
                     // Those who came first go first, if they are polled at all.
-                    waiter.gave_way = true;
+                    waiter.gave_way += 1;
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
                 let lease = Lease {
                     conn: conn.clone(),
-                    generation: state.generation,
+                    generation: state.generation.clone(),
                     fresh: waiter.joined,
                 };
                 drop(state);
@@ -174,7 +236,7 @@ where
             }
             Poll::Ready(Ok(conn)) => {
                 state.live = Some(conn);
-                state.generation += 1;
+                state.generation = Generation::default();
                 drop(state);
                 waiters.set_notified();
                 waiters.wake_all();
@@ -211,16 +273,19 @@ pub(super) struct Waiter<M: Service<T>, T> {
     shared: Arc<Shared<M, T>>,
     place: Option<u64>,
     joined: bool,
-    gave_way: bool,
+    /// How often it came too early, and let others go first.
+    gave_way: u32,
 }
 
 impl<M: Service<T>, T> Waiter<M, T> {
+    /// Takes its place now: the order is that of the calls, not that of the first polls.
     pub(super) fn new(shared: &Arc<Shared<M, T>>) -> Self {
+        let (place, _) = shared.waiters.register(None, Waker::noop());
         Self {
             shared: Arc::clone(shared),
-            place: None,
+            place: Some(place),
             joined: false,
-            gave_way: false,
+            gave_way: 0,
         }
     }
 

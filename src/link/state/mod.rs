@@ -64,6 +64,9 @@ pub(crate) struct Link<W> {
     recoveries: u64,
     /// The head was passed over last time, so it is its turn.
     head_next: bool,
+    /// The head was passed over, and another got through: if it breaks a connection once more, it is
+    /// poison. If not, it was the path.
+    suspect: Option<Id>,
     /// How many calls there are, as was last [seen](Self::see), waiting or in flight.
     calls: usize,
 }
@@ -154,6 +157,9 @@ pub(crate) enum After {
     /// The link stays up, and the request has a place among those that are replayed at once, in
     /// order.
     Gathers,
+    /// The link stays up, and the request, which broke the connection again after another one got
+    /// through, has no place any more.
+    Poisoned,
     /// The link is down and needs the next delay of its backoff, of a fresh sequence if `fresh`.
     WentDown { fresh: bool },
     /// The link was down already; this failure tells nothing new.
@@ -176,6 +182,7 @@ impl<W> Link<W> {
             told: [None, None],
             recoveries: 0,
             head_next: false,
+            suspect: None,
             calls: 0,
         }
     }
@@ -248,10 +255,8 @@ impl<W> Link<W> {
         self.land(id);
         match &mut self.phase {
             Phase::Probing { by, instead_of, .. } if *by == id => {
-                let poison = *instead_of;
-                if let Some(head) = poison {
-                    self.fail_waiter(head, Reason::Poisoned, wakes);
-                }
+                // It is first in the drain, and alone in its window.
+                self.suspect = *instead_of;
                 self.recover(now);
             }
             Phase::Draining { window, .. } => *window = window.saturating_mul(2),
@@ -279,7 +284,9 @@ impl<W> Link<W> {
         let quiet = self
             .disturbed
             .is_none_or(|last| now.saturating_sub(last) >= STABLE);
+        let suspect = self.suspect.take_if(|suspect| *suspect == id).is_some();
         let after = match self.phase {
+            Phase::Up | Phase::Draining { .. } if suspect && how.breaks => After::Poisoned,
             Phase::Up | Phase::Draining { .. } => {
                 self.disturbed = Some(now);
                 let one_connection = how.breaks && !how.immediate;
@@ -309,6 +316,7 @@ impl<W> Link<W> {
         if let After::WentDown { .. } = after {
             // Until the backoff has said more.
             let probe_at = now + self.delay.max(FIRST_STEP);
+            self.suspect = None;
             self.phase = Phase::Down { probe_at };
         }
         if after == After::Gathers {
@@ -318,7 +326,8 @@ impl<W> Link<W> {
         if !replayed_at_once {
             self.give_back_turn(id);
             let new_place = how.size.filter(|_| after == After::Gathers);
-            if let Some(size) = self.land(id).or(new_place).filter(|_| how.stays) {
+            let stays = how.stays && after != After::Poisoned;
+            if let Some(size) = self.land(id).or(new_place).filter(|_| stays) {
                 self.join(id, size, how.broke, now, wakes);
             }
         }
@@ -596,6 +605,7 @@ impl<W> Link<W> {
     }
 
     fn land(&mut self, id: Id) -> Option<usize> {
+        self.suspect.take_if(|suspect| *suspect == id);
         let flight = self.flying.remove(&id)?;
         self.bytes -= flight.size;
         if let Phase::Draining { flying, .. } = &mut self.phase {
