@@ -32,9 +32,14 @@ pin_project! {
         M::Response: Service<Req>,
     {
         /// Waits for a connection.
-        Connecting { waiter: Waiter<M, T>, request: Option<Req> },
+        Connecting { waiter: Option<Waiter<M, T>>, request: Option<Req> },
         /// Waits until the connection takes the request. The clone is this caller's own.
-        Readying { lease: Lease<M::Response>, request: Option<Req> },
+        Readying {
+            lease: Lease<M::Response>,
+            request: Option<Req>,
+            // Keeps the place until the call.
+            waiter: Option<Waiter<M, T>>,
+        },
         /// Waits for the answer.
         Calling {
             #[pin]
@@ -60,8 +65,12 @@ where
         lease: Lease<M::Response>,
         request: Req,
     ) -> Self {
-        let request = Some(request);
-        Self::new(shared, State::Readying { lease, request })
+        let state = State::Readying {
+            lease,
+            request: Some(request),
+            waiter: None,
+        };
+        Self::new(shared, state)
     }
 
     pub(super) fn called(
@@ -92,7 +101,7 @@ where
                 error: Some(NotSent::new(error)),
             },
             None => Self::Connecting {
-                waiter: Waiter::new(shared),
+                waiter: Some(Waiter::new(shared)),
                 request,
             },
         }
@@ -114,12 +123,25 @@ where
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Connecting { waiter, request } => {
-                    let lease = ready!(this.shared.poll_lease(waiter, cx))?;
-                    let request = request.take();
-                    State::Readying { lease, request }
+                    let place = waiter.as_mut().expect(POLLED_AGAIN);
+                    let lease = ready!(this.shared.poll_lease(place, cx))?;
+                    State::Readying {
+                        lease,
+                        request: request.take(),
+                        waiter: waiter.take(),
+                    }
                 }
-                StateProj::Readying { lease, request } => {
-                    match ready!(lease.conn.poll_ready(cx)) {
+                StateProj::Readying {
+                    lease,
+                    request,
+                    waiter,
+                } => {
+                    let Poll::Ready(ready) = lease.conn.poll_ready(cx) else {
+                        // From here on the connection says whose turn it is.
+                        *waiter = None;
+                        return Poll::Pending;
+                    };
+                    match ready {
                         Ok(()) => {
                             let request = request.take().expect(POLLED_AGAIN);
                             State::Calling {
@@ -128,6 +150,7 @@ where
                             }
                         }
                         Err(error) => {
+                            *waiter = None;
                             if lease.fresh {
                                 this.shared.retire(&lease.generation);
                                 // Made for this call, and dead already: it was the attempt.

@@ -147,7 +147,9 @@ where
         })
     }
 
-    /// Waits for a connection, and makes it if nobody else is at it.
+    /// Waits for a connection, and makes it if nobody else is at it. The place is kept until the
+    /// waiter is dropped, which is when the request was handed over, so that nobody goes past it in
+    /// between.
     pub(super) fn poll_lease(
         &self,
         waiter: &mut Waiter<M, T>,
@@ -175,8 +177,6 @@ where
                     generation: state.generation.clone(),
                     fresh: waiter.joined,
                 };
-                drop(state);
-                waiter.leave();
                 return Poll::Ready(Ok(lease));
             }
             waiter.joined = true;
