@@ -1,8 +1,9 @@
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep};
 
 use tower_service::Service;
 
@@ -10,9 +11,9 @@ use super::attempt::Attempt;
 use super::waiters::{SharedError, Waiters};
 use crate::{BoxError, ConnectError};
 
-/// How often a caller lets those who came before it go first. On one thread once is enough; on several,
-/// the others may be about to be polled, or never be polled again.
-const PATIENCE: u32 = 256;
+/// For how long at most a caller lets those go first who came before it. They have been woken; but
+/// they may have been dropped without a trace, or never be polled again.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// For how long a dead connection's calls may take to hear of it, before others go past them.
 const HEARING: Duration = Duration::from_millis(20);
@@ -166,10 +167,8 @@ where
         loop {
             let mut state = self.lock();
             if let Some(conn) = &state.live {
-                if waiter.gave_way < PATIENCE && !self.waiters.is_first(place) {
+                if !self.waiters.is_first(place) && waiter.poll_patience(cx).is_pending() {
                     // Those who came first go first, if they are polled at all.
-                    waiter.gave_way += 1;
-                    cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
                 let lease = Lease {
@@ -273,8 +272,8 @@ pub(super) struct Waiter<M: Service<T>, T> {
     shared: Arc<Shared<M, T>>,
     place: Option<u64>,
     joined: bool,
-    /// How often it came too early, and let others go first.
-    gave_way: u32,
+    /// Runs while it lets others go first.
+    patience: Option<Pin<Box<Sleep>>>,
 }
 
 impl<M: Service<T>, T> Waiter<M, T> {
@@ -285,8 +284,16 @@ impl<M: Service<T>, T> Waiter<M, T> {
             shared: Arc::clone(shared),
             place: Some(place),
             joined: false,
-            gave_way: 0,
+            patience: None,
         }
+    }
+
+    /// Ready when it has waited long enough for those who came before it.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let patience = self
+            .patience
+            .get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+        patience.as_mut().poll(cx)
     }
 
     fn leave(&mut self) {

@@ -57,15 +57,18 @@ impl Waiters {
         (place, None)
     }
 
-    /// Leaves the list. Returns whether somebody still waits.
+    /// Leaves the list, and wakes whoever is first now. Returns whether somebody still waits.
     pub(super) fn leave(&self, place: u64) -> bool {
         let mut list = self.lock();
         let left = list.entries.remove(&place);
         self.len.store(list.entries.len(), Ordering::Release);
-        let some_left = !list.entries.is_empty();
+        let first = list.entries.values().next();
+        let first = first.map(|entry| entry.waker.clone());
         drop(list);
         // A waker's drop is foreign code: not under the lock.
         drop(left);
+        let some_left = first.is_some();
+        first.into_iter().for_each(Waker::wake);
         some_left
     }
 
