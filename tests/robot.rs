@@ -3,18 +3,25 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-/// Cargo builds the examples together with the integration tests, beside them:
-/// `target/debug/examples/robot`, for `target/debug/deps/robot-…`.
+/// `target/debug/examples/robot`, for this test's `target/debug/deps/robot-…`.
+///
+/// A plain `cargo test` builds the examples too. Where only this test was asked for, it is built here.
 fn robot() -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
     let profile = test.ancestors().nth(2).expect("the folder of the profile");
     let name = format!("robot{}", std::env::consts::EXE_SUFFIX);
     let robot = profile.join("examples").join(name);
-    assert!(
-        robot.is_file(),
-        "{} is not there. `cargo test` builds it; with `--test robot` alone, add `--examples`",
-        robot.display()
-    );
+    if !robot.is_file() {
+        let target = profile.parent().expect("the target folder");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--example", "robot", "--target-dir"]);
+        cargo.arg(target);
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status();
+        assert!(built.expect("cargo starts").success());
+    }
     robot
 }
 
