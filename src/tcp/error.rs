@@ -88,7 +88,7 @@ impl Error {
     }
 
     /// What the error says about the connection. `None` if it is not about the connection.
-    #[cfg_attr(not(test), allow(dead_code, reason = "the classifier's entry"))]
+    #[allow(dead_code, reason = "the classifier's entry")]
     pub(crate) fn conn_error(&self) -> Option<ConnError> {
         let (kind, outlook) = match self.kind() {
             ErrorKind::Encode | ErrorKind::NotReady => return None,
@@ -164,5 +164,54 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.cause.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_place_among_the_connection_errors() {
+        let transient = |kind| Some((kind, Outlook::Transient));
+        for (kind, expected) in [
+            (
+                ErrorKind::Address,
+                Some((ConnErrorKind::Dns, Outlook::Permanent)),
+            ),
+            (ErrorKind::Resolve, transient(ConnErrorKind::Dns)),
+            (ErrorKind::Connect, transient(ConnErrorKind::Other)),
+            (ErrorKind::ConnectTimeout, transient(ConnErrorKind::Timeout)),
+            (ErrorKind::Tls, transient(ConnErrorKind::Tls)),
+            (ErrorKind::Closed, transient(ConnErrorKind::Closed)),
+            (ErrorKind::Io, transient(ConnErrorKind::Closed)),
+            (ErrorKind::Encode, None),
+            (ErrorKind::Decode, transient(ConnErrorKind::Closed)),
+            (
+                ErrorKind::UnexpectedAnswer,
+                transient(ConnErrorKind::Closed),
+            ),
+            (
+                ErrorKind::ResponseTimeout,
+                transient(ConnErrorKind::Timeout),
+            ),
+            (ErrorKind::NotReady, None),
+            (ErrorKind::Gone, transient(ConnErrorKind::Closed)),
+        ] {
+            for sent in [Sent::No, Sent::Maybe] {
+                let error = Error::unsent(kind, None).with_sent(sent);
+                let seen = error.conn_error();
+                assert_eq!(seen.map(|e| (e.kind(), e.outlook())), expected, "{kind:?}");
+                assert!(seen.is_none_or(|e| e.sent() == sent), "{kind:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_text_does_not_repeat_the_source() {
+        let source = std::io::Error::other("below");
+        let error = Error::unsent(ErrorKind::Io, Some(source.into()));
+        assert_eq!(error.to_string(), "the connection broke");
+        assert_eq!(error.source().unwrap().to_string(), "below");
     }
 }
