@@ -1,5 +1,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -118,4 +120,32 @@ async fn no_wake_up_is_lost_under_load() {
             .await
             .expect("somebody hangs");
     }
+}
+
+/// The worst moment for a wake-up: while one caller polls the attempt, another one looks and finds
+/// it taken; then the first is dropped.
+#[test]
+fn a_wake_up_in_the_middle_of_a_poll_reaches_those_who_looked_in_vain() {
+    type Shared = Arc<Mutex<Option<Task<Call>>>>;
+    let other: Shared = Arc::default();
+    let inner = Arc::clone(&other);
+    let maker = service_fn(move |()| {
+        let inner = Arc::clone(&inner);
+        std::future::poll_fn(move |cx| match &mut *inner.lock().unwrap() {
+            Some(other) => {
+                cx.waker().wake_by_ref();
+                assert!(other.is_pending());
+                Poll::Pending::<Result<Conn, Fault>>
+            }
+            None => Poll::Ready(Ok(Conn::new(1))),
+        })
+    });
+    let mut service = Reconnect::new(maker);
+    let mut driver = Task::new(service.call("a"));
+    *other.lock().unwrap() = Some(Task::new(Box::pin(service.call("a"))));
+    assert!(driver.is_pending());
+    drop(driver);
+    let mut other = other.lock().unwrap().take().unwrap();
+    assert!(other.is_woken());
+    assert_eq!(other.answer(), 1);
 }
