@@ -93,12 +93,11 @@ where
     ) -> Poll<Result<Lease<M::Response>, ConnectError>> {
         // First the place in the list, then a look at the state: what changes after the look wakes
         // whoever is in the list.
-        let (place, failure) = self.waiters.register(waiter.place, cx.waker());
+        let place = match self.waiters.register(waiter.place.take(), cx.waker()) {
+            Ok(place) => place,
+            Err(error) => return Poll::Ready(Err(ConnectError::new(error))),
+        };
         waiter.place = Some(place);
-        if let Some(error) = failure {
-            waiter.leave();
-            return Poll::Ready(Err(ConnectError::new(error)));
-        }
         loop {
             let mut state = self.lock();
             if let Some(conn) = &state.live {
@@ -175,17 +174,17 @@ where
             Poll::Ready(Ok(conn)) => {
                 state.live = Some(conn);
                 state.generation += 1;
-                drop(state);
                 waiters.set_notified();
+                drop(state);
                 waiters.wake_all();
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(error)) => {
                 waiters.set_notified();
                 // Before a new attempt can begin, so that nobody is told of another's failure.
-                waiters.fail_all(&error);
+                let failed = waiters.fail_all(&error);
                 drop(state);
-                waiters.wake_all();
+                failed.into_iter().for_each(Waker::wake);
                 Poll::Ready(Err(error))
             }
         }
