@@ -18,6 +18,9 @@ pub(crate) enum Answer {
     /// Sends these bytes, and closes.
     Bytes(Vec<u8>),
     Reset,
+    /// Sends these bytes, and nothing more.
+    #[allow(dead_code)] // not with every feature
+    Stalls(String),
     /// Never answers.
     Silence,
 }
@@ -61,6 +64,10 @@ impl Server {
                         Answer::Reset => socket2::SockRef::from(&stream)
                             .set_linger(Some(Duration::ZERO))
                             .unwrap(),
+                        Answer::Stalls(text) => {
+                            stream.write_all(text.as_bytes()).await.unwrap();
+                            let _ = stream.read(&mut [0; 16]).await;
+                        }
                         Answer::Silence => drop(stream.read(&mut [0; 16]).await),
                     }
                 });

@@ -12,7 +12,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
-use tower_conn_retry::ConnErrorKind::{Closed, Dns, Local, Other, Refused, Reset, Tls};
+use tower_conn_retry::ConnErrorKind::{Closed, Dns, Local, Other, Refused, Reset};
 use tower_conn_retry::Outlook::{Permanent, Transient};
 use tower_conn_retry::Sent::{Maybe, No};
 use tower_conn_retry::{BoxError, ConnError, ConnErrorKind, Outlook, Sent, classify};
@@ -201,6 +201,8 @@ async fn connectors_of_unknown_make() {
 mod tls {
     use rustls::pki_types::ServerName;
     use tokio_rustls::TlsConnector;
+
+    use tower_conn_retry::ConnErrorKind::Tls;
 
     use super::*;
     use crate::classify::tls_peer::{Authority, NAME, Peer, Validity, serve_peer, serve_tls};
