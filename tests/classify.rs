@@ -9,7 +9,7 @@ mod classify {
     mod sockets;
     mod wrappings;
 
-    #[cfg(feature = "h2")]
+    #[cfg(all(feature = "h2", feature = "hyper"))]
     mod h2;
     #[cfg(feature = "hickory")]
     mod hickory;

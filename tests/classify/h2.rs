@@ -7,7 +7,7 @@ use h2::Reason;
 use hyper::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tower_conn_retry::ConnErrorKind::{BrokenPipe, Closed};
+use tower_conn_retry::ConnErrorKind::Closed;
 use tower_conn_retry::Sent::{Maybe, No};
 use tower_conn_retry::{ConnError, classify};
 
@@ -110,35 +110,17 @@ async fn a_goaway_that_includes_the_request() {
     let error = failure(go_away(1, Reason::NO_ERROR), true).await;
     let found = classify(&error).unwrap();
     assert_eq!(found.sent(), Maybe);
-    assert_eq!(found.kind(), BrokenPipe); // h2's own, for any lost connection
+    assert_eq!(found.kind(), Closed);
 }
 
 #[tokio::test]
 async fn a_lost_connection() {
     let error = failure(Vec::new(), true).await;
     let found = classify(&error).unwrap();
-    assert_eq!((found.kind(), found.sent()), (BrokenPipe, Maybe));
+    assert_eq!((found.kind(), found.sent()), (Closed, Maybe));
 }
 
 #[test]
 fn mistakes_of_the_callers_own() {
     assert_eq!(classify(&h2::Error::from(Reason::REFUSED_STREAM)), None);
-}
-
-/// Clients with a pool give a request its own stream's errors, and no others.
-#[cfg(feature = "tonic")]
-#[tokio::test]
-async fn a_goaway_below_the_request_of_a_pooled_client() {
-    use hyper_util::client::legacy::{Client, connect::HttpConnector};
-    use hyper_util::rt::TokioExecutor;
-
-    let address = serve(go_away(0, Reason::ENHANCE_YOUR_CALM), false).await;
-    let client: Client<_, String> = Client::builder(TokioExecutor::new())
-        .http2_only(true)
-        .build(HttpConnector::new());
-    let request = Request::get(format!("http://{address}/"))
-        .body(String::new())
-        .unwrap();
-    let error = client.request(request).await.unwrap_err();
-    assert_eq!(classify(&error), Some(ConnError::new(Closed).with_sent(No)));
 }
