@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use hyper::body::Body;
 use hyper::{Request, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tower_conn_retry::ConnErrorKind::{Closed, Dns, Local, Other, Refused, Reset};
@@ -153,6 +155,36 @@ async fn the_dispatch_task_is_gone() {
     let error = answer.await.unwrap_err();
     assert!(error.is_user()); // which is why it needs care
     assert_is(&error, Closed, Transient, Maybe);
+}
+
+/// Below the connector of plain TCP there is no handshake: the reset is the resolver's own.
+#[tokio::test]
+async fn a_reset_below_plain_tcp_is_not_a_handshakes() {
+    let resolver = tower::service_fn(|_: Name| {
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        std::future::ready(Err::<std::vec::IntoIter<SocketAddr>, _>(reset))
+    });
+    let client: Client<_, String> =
+        Client::builder(TokioExecutor::new()).build(HttpConnector::new_with_resolver(resolver));
+    let error = client
+        .request(request("http://robot.test/"))
+        .await
+        .unwrap_err();
+    assert_is(&error, Reset, Transient, No);
+}
+
+#[tokio::test]
+async fn resolvers_of_unknown_make() {
+    let resolver = tower::service_fn(|_: Name| {
+        std::future::ready(Err::<std::vec::IntoIter<SocketAddr>, _>("no idea"))
+    });
+    let client: Client<_, String> =
+        Client::builder(TokioExecutor::new()).build(HttpConnector::new_with_resolver(resolver));
+    let error = client
+        .request(request("http://robot.test/"))
+        .await
+        .unwrap_err();
+    assert_is(&error, Dns, Transient, No);
 }
 
 /// A client whose connector fails.

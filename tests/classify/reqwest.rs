@@ -1,10 +1,14 @@
 //! Real errors of reqwest.
 
 use std::error::Error;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use hyper::body::{Body as _, Bytes, Frame};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Body, Client};
 use tower_conn_retry::ConnErrorKind::{Closed, Dns, Refused, Reset, Timeout};
@@ -114,6 +118,41 @@ async fn the_callers_own_body_is_none_of_the_connections() {
     assert_eq!(classify(&error), None, "{error:?}");
 }
 
+/// Outside of a request, where no hyper error is around it.
+#[tokio::test]
+async fn a_body_by_itself_is_none_of_the_connections() {
+    let mut body = Body::wrap(BadBody);
+    let error = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx))
+        .await
+        .unwrap()
+        .unwrap_err();
+    assert!(error.is_body());
+    assert_eq!(classify(&error), None, "{error:?}");
+}
+
+/// What a decoder says of a truncated gzip that came in whole: the same chain, made without one.
+#[tokio::test]
+async fn truncated_content_is_none_of_the_connections() {
+    struct Truncated;
+
+    impl hyper::body::Body for Truncated {
+        type Data = Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+            Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())))
+        }
+    }
+
+    let answer = hyper::Response::new(Body::wrap(Truncated));
+    let error = reqwest::Response::from(answer).bytes().await.unwrap_err();
+    assert!(error.is_decode());
+    assert_eq!(classify(&error), None, "{error:?}");
+}
+
 #[tokio::test]
 async fn a_lost_answer() {
     for head in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
@@ -148,6 +187,24 @@ async fn redirect_loops_are_none_of_the_connections() {
     let error = client().get(server.url()).send().await.unwrap_err();
     assert!(error.is_redirect());
     assert_eq!(classify(&error), None);
+}
+
+/// Whatever a redirect policy says about it.
+#[tokio::test]
+async fn errors_of_a_redirect_policy_are_none_of_the_connections() {
+    let answer = "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n";
+    let server = Server::start(Answer::text(answer)).await;
+    let policy = reqwest::redirect::Policy::custom(|attempt| {
+        attempt.error(io::Error::from(io::ErrorKind::ConnectionReset))
+    });
+    let client = Client::builder()
+        .no_proxy()
+        .redirect(policy)
+        .build()
+        .unwrap();
+    let error = client.get(server.url()).send().await.unwrap_err();
+    assert!(error.is_redirect());
+    assert_eq!(classify(&error), None, "{error:?}");
 }
 
 /// The trap: what is seen is the last hop, and nothing in the error says that there was another.
