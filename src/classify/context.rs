@@ -60,7 +60,7 @@ impl Context {
         self.handshake = handshake;
     }
 
-    #[cfg_attr(not(feature = "native-tls"), allow(dead_code))]
+    #[allow(dead_code)] // only for native-tls, and only where that is OpenSSL
     pub(super) fn is_handshake(&self) -> bool {
         self.handshake || self.connecting
     }

@@ -87,7 +87,13 @@
 //! [`Tls`]: ConnErrorKind::Tls
 //! [`Local`]: ConnErrorKind::Local
 
-#[cfg(any(feature = "rustls", feature = "native-tls"))]
+#[cfg(any(
+    feature = "rustls",
+    all(
+        feature = "native-tls",
+        not(any(target_os = "windows", target_vendor = "apple"))
+    )
+))]
 mod alert;
 mod conn_error;
 mod context;
