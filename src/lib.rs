@@ -109,7 +109,11 @@ pub use error::{AttemptTimeout, Error, FailedAttempt, Reason};
 pub use future::ResponseFuture;
 pub use layer::{Inline, RetryOnConnErr};
 pub use link::{Limits, LinkStatus, Links, LinksSummary, WhenFull};
+#[cfg(feature = "metrics")]
+pub use observe::MetricsObserver;
 pub use observe::Observer;
+#[cfg(feature = "tracing")]
+pub use observe::TracingObserver;
 pub use policy::{ConnErrorPolicy, Decision, DefaultPolicy, Failure, PolicyFn, policy_fn};
 pub use reconnect::Reconnect;
 pub use request::{
