@@ -1,4 +1,5 @@
 //! The framed TCP client, on real sockets.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 #![cfg(feature = "tcp")]
 
 #[path = "tcp/connect.rs"]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -109,12 +109,12 @@ async fn portal(mut stream: TcpStream, nth: usize, host: &Host) -> io::Result<()
     match nth % 3 {
         0 => {
             let login = b"HTTP/1.1 302 Found\r\nLocation: http://login.invalid/\r\n\r\n";
-            stream.read(&mut [0; 4096]).await?;
+            something(&mut stream).await?;
             stream.write_all(login).await
         }
         1 => {
             // In the middle of the handshake.
-            stream.read(&mut [0; 4096]).await?;
+            something(&mut stream).await?;
             stream.shutdown().await
         }
         _ => {
@@ -130,8 +130,13 @@ async fn flap(stream: TcpStream, nth: usize, host: &Host) -> io::Result<()> {
         return reset(&stream);
     }
     let mut stream = host.certificates.genuine.accept(stream).await?;
-    stream.read(&mut [0; 1024]).await?;
+    something(&mut stream).await?;
     reset(stream.get_ref().0)
+}
+
+/// Reads what has come, whatever it is.
+async fn something(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+    stream.read(&mut [0; 4096]).await.map(drop)
 }
 
 /// The connection ends with a RST instead of a FIN when it is dropped.

@@ -22,6 +22,8 @@ pub(super) struct Context {
     /// The chain comes from a client that gives a request only its own stream's errors, never
     /// those of the connection that it shares.
     per_stream: bool,
+    /// An `io::Error` from here on may have been made up by h2.
+    below_h2: bool,
     evidence: Option<ConnError>,
     assumed: Option<ConnErrorKind>,
     certain: Option<ConnErrorKind>,
@@ -58,7 +60,7 @@ impl Context {
         self.handshake = handshake;
     }
 
-    #[cfg_attr(not(feature = "native-tls"), allow(dead_code))]
+    #[allow(dead_code)] // only for native-tls, and only where that is OpenSSL
     pub(super) fn is_handshake(&self) -> bool {
         self.handshake || self.connecting
     }
@@ -80,6 +82,15 @@ impl Context {
     #[cfg_attr(not(feature = "h2"), allow(dead_code))]
     pub(super) fn is_per_stream(&self) -> bool {
         self.per_stream
+    }
+
+    #[cfg_attr(not(any(feature = "hyper", feature = "h2")), allow(dead_code))]
+    pub(super) fn set_below_h2(&mut self) {
+        self.below_h2 = true;
+    }
+
+    pub(super) fn is_below_h2(&self) -> bool {
+        self.below_h2
     }
 
     /// This is a connection error of this kind, unless something more specific is found below.

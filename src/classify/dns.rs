@@ -11,7 +11,7 @@ use std::io;
 
 use super::context::Context;
 use super::text::Text;
-use super::walk::{Flow, cast};
+use super::walk::{Flow, below, cast};
 use super::{ConnErrorKind, Outlook, gai};
 
 const PREFIX: &[u8] = b"failed to lookup address information: ";
@@ -32,7 +32,12 @@ fn outlook(error: &io::Error) -> Option<Outlook> {
     if error.kind() != uncategorized {
         return None;
     }
-    let text = Text::of(error.get_ref()?)?;
+    let inner = error.get_ref()?;
+    // std's is a mere text. One that holds another error may show that one too, and so on down.
+    if below(inner).is_some() {
+        return None;
+    }
+    let text = Text::of(inner)?;
     let detail = text.as_bytes().strip_prefix(PREFIX)?;
     if gai::NO_SUCH_NAME
         .iter()

@@ -16,6 +16,7 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
     // An h2::Error has no source(). The io::Error in it has a kind that may be made up, and no
     // errno.
     if let Some(io) = h2.get_io() {
+        context.set_below_h2();
         return Flow::Into(io);
     }
     if !h2.is_remote() {

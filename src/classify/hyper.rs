@@ -15,6 +15,8 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
     };
     // A connection's own error, even if it came up while the content was read.
     context.set_content(false);
+    // hyper unwraps an h2 error that is an io::Error.
+    context.set_below_h2();
     if hyper.is_user() {
         return if is_dispatch_gone(hyper) {
             context.note(ConnErrorKind::Closed);

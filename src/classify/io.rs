@@ -31,6 +31,10 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
         Some(code) => errno::meaning(code),
         // A decoder's own UnexpectedEof means that the content is truncated, not the connection.
         None if context.is_content() => None,
+        // h2 makes one up for any connection that ends, and keeps no errno.
+        None if context.is_below_h2() && io.kind() == io::ErrorKind::BrokenPipe => {
+            Some(Meaning::Conn(ConnErrorKind::Closed))
+        }
         None => by_kind(io.kind()),
     };
     match meaning {

@@ -87,7 +87,13 @@
 //! [`Tls`]: ConnErrorKind::Tls
 //! [`Local`]: ConnErrorKind::Local
 
-#[cfg(any(feature = "rustls", feature = "native-tls"))]
+#[cfg(any(
+    feature = "rustls",
+    all(
+        feature = "native-tls",
+        not(any(target_os = "windows", target_vendor = "apple"))
+    )
+))]
 mod alert;
 mod conn_error;
 mod context;
@@ -149,7 +155,7 @@ const FAMILIES: &[walk::Inspect] = &[
 /// What this error says about the connection, if it is about the connection at all.
 ///
 /// Allocates nothing, takes at most 64 steps, and never panics: a chain may be a cycle, or as long
-/// as it likes. See the [module](crate::classify) for what counts.
+/// as it likes. See the [module](mod@crate::classify) for what counts.
 pub fn classify(error: &(dyn Error + 'static)) -> Option<ConnError> {
     walk(error, &[])
 }

@@ -1,9 +1,12 @@
 //! native-tls, and where it is OpenSSL, the reason codes that it hides.
 //!
-//! `native_tls::Error` is the handshake's error, and that of preparing one. Later failures are
-//! `io::Error`s with an `openssl::ssl::Error` inside. Its `source()` skips the `ssl::Error`: below it
-//! are the `io::Error` or the `ErrorStack` at once. The certificate's verification result can't be
-//! read, so "not valid yet" is not told from the other faults.
+//! `native_tls::Error` is the handshake's error, and that of preparing one: with either, nothing was
+//! sent. Later failures are `io::Error`s with an `openssl::ssl::Error` inside. Its `source()` skips
+//! the `ssl::Error`: below it are the `io::Error` or the `ErrorStack` at once, or nothing if the
+//! stream ended, so that this can't be told from a bad certificate file, which has no source
+//! either. (No request comes across the latter: it fails when the client is built.) The
+//! certificate's verification result can't be read, so "not valid yet" is not told from the other
+//! faults. On Windows and Apple's systems nothing inside can be read.
 
 use std::error::Error;
 
@@ -12,13 +15,10 @@ use super::context::Context;
 use super::walk::{Flow, cast};
 
 pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
-    if let Some(tls) = cast::<native_tls::Error>(error) {
-        // Without a source it may be a mistake in a certificate file.
-        if tls.source().is_some() || context.is_connecting() {
-            context.set_unsent();
-            context.set_handshake(true);
-            context.note(ConnErrorKind::Tls);
-        }
+    if cast::<native_tls::Error>(error).is_some() {
+        context.set_unsent();
+        context.set_handshake(true);
+        context.note(ConnErrorKind::Tls);
         return Flow::Next;
     }
     inspect_openssl(error, context)

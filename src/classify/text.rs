@@ -9,7 +9,7 @@ pub(super) struct Text {
 
 impl Text {
     /// `None` if it is longer than what is looked for, or can't be written.
-    pub(super) fn of(shown: &dyn fmt::Display) -> Option<Self> {
+    pub(super) fn of<T: fmt::Display + ?Sized>(shown: &T) -> Option<Self> {
         let mut text = Self {
             bytes: [0; 256],
             len: 0,

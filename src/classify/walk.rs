@@ -77,7 +77,7 @@ fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<
 ///
 /// `source()` of an `io::Error` is never called: it is the source of the wrapped error, so that it
 /// skips a step, and nested ones recurse inside std until the stack overflows.
-fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+pub(super) fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     if let Some(io) = cast::<io::Error>(error) {
         return io.get_ref().map(|inner| inner as &(dyn Error + 'static));
     }

@@ -11,7 +11,7 @@ use crate::BoxError;
 
 /// A service over one connection that is made again when it is dead.
 ///
-/// See the [module's documentation](self) for what it does and what it expects of the connection.
+/// See the [module's documentation](crate::reconnect) for what it does and what it expects of the connection.
 /// All clones share the connection.
 pub struct Reconnect<M: Service<T>, T = ()> {
     shared: Arc<Shared<M, T>>,

@@ -1,6 +1,6 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
@@ -158,18 +158,21 @@ where
     ) -> Poll<Result<Lease<M::Response>, ConnectError>> {
         // First the place in the list, then a look at the state: what changes after the look wakes
         // whoever is in the list.
-        let (place, failure) = self.waiters.register(waiter.place, cx.waker());
+        let place = match self.waiters.register(waiter.place.take(), cx.waker()) {
+            Ok(place) => place,
+            Err(error) => return Poll::Ready(Err(ConnectError::new(error))),
+        };
         waiter.place = Some(place);
-        if let Some(error) = failure {
-            waiter.leave();
-            return Poll::Ready(Err(ConnectError::new(error)));
-        }
+        let mut patient = true;
         loop {
             let mut state = self.lock();
             if let Some(conn) = &state.live {
-                if !self.waiters.is_first(place) && waiter.poll_patience(cx).is_pending() {
+                if patient && !self.waiters.is_first(place) {
                     // Those who came first go first, if they are polled at all.
-                    return Poll::Pending;
+                    drop(state);
+                    ready!(waiter.poll_patience(cx));
+                    patient = false;
+                    continue;
                 }
                 let lease = Lease {
                     conn: conn.clone(),
@@ -236,17 +239,17 @@ where
             Poll::Ready(Ok(conn)) => {
                 state.live = Some(conn);
                 state.generation = Generation::default();
-                drop(state);
                 waiters.set_notified();
+                drop(state);
                 waiters.wake_all();
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(error)) => {
                 waiters.set_notified();
                 // Before a new attempt can begin, so that nobody is told of another's failure.
-                waiters.fail_all(&error);
+                let failed = waiters.fail_all(&error);
                 drop(state);
-                waiters.wake_all();
+                failed.into_iter().for_each(Waker::wake);
                 Poll::Ready(Err(error))
             }
         }
@@ -279,10 +282,10 @@ pub(super) struct Waiter<M: Service<T>, T> {
 impl<M: Service<T>, T> Waiter<M, T> {
     /// Takes its place now: the order is that of the calls, not that of the first polls.
     pub(super) fn new(shared: &Arc<Shared<M, T>>) -> Self {
-        let (place, _) = shared.waiters.register(None, Waker::noop());
+        let place = shared.waiters.register(None, Waker::noop()).ok();
         Self {
             shared: Arc::clone(shared),
-            place: Some(place),
+            place,
             joined: false,
             patience: None,
         }

@@ -18,7 +18,7 @@ pub(super) type SharedError = Arc<dyn Error + Send + Sync + 'static>;
 #[derive(Default)]
 pub(super) struct Waiters {
     list: Mutex<List>,
-    /// `list.entries.len()`, to be read without the lock.
+    /// `list.waiting.len()`, to be read without the lock.
     len: AtomicUsize,
     /// The attempt was woken since it was last polled (or was never polled).
     notified: AtomicBool,
@@ -26,50 +26,48 @@ pub(super) struct Waiters {
 
 #[derive(Default)]
 struct List {
-    entries: BTreeMap<u64, Entry>,
+    waiting: BTreeMap<u64, Waker>,
+    /// Those whose attempt failed, and who have not been told yet.
+    failed: BTreeMap<u64, SharedError>,
     next: u64,
 }
 
-struct Entry {
-    waker: Waker,
-    failure: Option<SharedError>,
-}
-
 impl Waiters {
-    /// Joins the list, or renews the waker of a place in it. Returns the place, and the error of
-    /// the attempt that was waited for, if it failed.
-    pub(super) fn register(&self, place: Option<u64>, waker: &Waker) -> (u64, Option<SharedError>) {
+    /// Joins the list, or renews the waker of a place in it.
+    ///
+    /// # Errors
+    ///
+    /// The error of the attempt that was waited for. The place is given up then.
+    pub(super) fn register(&self, place: Option<u64>, waker: &Waker) -> Result<u64, SharedError> {
         let mut list = self.lock();
         if let Some(place) = place {
-            if let Some(entry) = list.entries.get_mut(&place) {
-                entry.waker.clone_from(waker);
-                return (place, entry.failure.take());
+            if let Some(error) = list.failed.remove(&place) {
+                return Err(error);
+            }
+            if let Some(known) = list.waiting.get_mut(&place) {
+                known.clone_from(waker);
+                return Ok(place);
             }
         }
         let place = list.next;
         list.next += 1;
-        let entry = Entry {
-            waker: waker.clone(),
-            failure: None,
-        };
-        list.entries.insert(place, entry);
-        self.len.store(list.entries.len(), Ordering::Release);
-        (place, None)
+        list.waiting.insert(place, waker.clone());
+        self.len.store(list.waiting.len(), Ordering::Release);
+        Ok(place)
     }
 
     /// Leaves the list, and wakes whoever is first now. Returns whether somebody still waits.
     pub(super) fn leave(&self, place: u64) -> bool {
         let mut list = self.lock();
-        let left = list.entries.remove(&place);
-        self.len.store(list.entries.len(), Ordering::Release);
-        let first = list.entries.values().next();
-        let first = first.map(|entry| entry.waker.clone());
+        let left = (list.waiting.remove(&place), list.failed.remove(&place));
+        self.len.store(list.waiting.len(), Ordering::Release);
+        let first = list.waiting.values().next().cloned();
         drop(list);
         // A waker's drop is foreign code: not under the lock.
         drop(left);
-        let some_left = first.is_some();
+        let some_wait = first.is_some();
         first.into_iter().for_each(Waker::wake);
-        some_left
+        some_wait
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -78,28 +76,29 @@ impl Waiters {
 
     /// Nobody who waits came before this place.
     pub(super) fn is_first(&self, place: u64) -> bool {
-        match self.lock().entries.first_key_value() {
+        match self.lock().waiting.first_key_value() {
             Some((first, _)) => place <= *first,
             None => true,
         }
     }
 
-    /// Notes for everybody who waits that the attempt they waited for has failed. Wakes nobody.
-    pub(super) fn fail_all(&self, error: &SharedError) {
-        for entry in self.lock().entries.values_mut() {
-            entry.failure = Some(Arc::clone(error));
-        }
+    /// Notes for everybody who waits that the attempt they waited for has failed. Returns whom to
+    /// wake, oldest first.
+    pub(super) fn fail_all(&self, error: &SharedError) -> Vec<Waker> {
+        let mut list = self.lock();
+        let failed = std::mem::take(&mut list.waiting);
+        self.len.store(0, Ordering::Release);
+        let failed = failed.into_iter().map(|(place, waker)| {
+            list.failed.insert(place, Arc::clone(error));
+            waker
+        });
+        failed.collect()
     }
 
     /// Wakes everybody who waits, oldest first.
     pub(super) fn wake_all(&self) {
-        let wakers: Vec<Waker> = {
-            let list = self.lock();
-            list.entries.values().map(|e| e.waker.clone()).collect()
-        };
-        for waker in wakers {
-            waker.wake();
-        }
+        let wakers: Vec<Waker> = self.lock().waiting.values().cloned().collect();
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// The attempt has something to do: whoever is polled next should poll it.

@@ -218,9 +218,14 @@ impl<F, Req> fmt::Debug for Connector<F, Req> {
 }
 
 /// Connects: the future of a [`Connector`].
-pub struct Connecting<Req, Res>(
-    Pin<Box<dyn Future<Output = Result<Client<Req, Res>, Error>> + Send>>,
-);
+pub struct Connecting<Req, Res>(Pin<Box<dyn Connect<Req, Res>>>);
+
+trait Connect<Req, Res>: Future<Output = Result<Client<Req, Res>, Error>> + Send {}
+
+impl<F, Req, Res> Connect<Req, Res> for F where
+    F: Future<Output = Result<Client<Req, Res>, Error>> + Send
+{
+}
 
 impl<Req, Res> Future for Connecting<Req, Res> {
     type Output = Result<Client<Req, Res>, Error>;

@@ -19,18 +19,27 @@ pub(super) fn host_of(address: &str) -> Result<&str, Error> {
     }
 }
 
-/// Resolves the address, and tries what it finds one after the other. Every one has an equal share
-/// of the time that is left, so that one that swallows everything does not use up all of it.
+/// Resolves the address, every time anew, and connects to what it finds.
 pub(super) async fn dial(address: &str, options: &Options) -> Result<TcpStream, Error> {
     let begun = Instant::now();
     let found = lookup_host(address)
         .await
         .map_err(|error| Error::unsent(ErrorKind::Resolve, Some(error.into())))?;
     let found: Vec<SocketAddr> = found.collect();
+    connect_any(&found, begun, options).await
+}
+
+/// Tries the addresses one after the other. Every one has an equal share of the time that is left,
+/// so that one that swallows everything does not use up all of it.
+async fn connect_any(
+    addresses: &[SocketAddr],
+    begun: Instant,
+    options: &Options,
+) -> Result<TcpStream, Error> {
     let mut last = Error::unsent(ErrorKind::Resolve, Some("no address was found".into()));
-    for (i, address) in found.iter().enumerate() {
+    for (i, address) in addresses.iter().enumerate() {
         let left = options.connect_timeout.saturating_sub(begun.elapsed());
-        let share = u32::try_from(found.len() - i).unwrap_or(u32::MAX);
+        let share = u32::try_from(addresses.len() - i).unwrap_or(u32::MAX);
         let error = match timeout(left / share, connect(*address, options)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => error,
@@ -70,6 +79,24 @@ mod tests {
             assert_eq!(host_of(address).ok(), host, "{address:?}");
         }
     }
+    #[tokio::test]
+    async fn every_address_is_tried_and_the_last_error_is_told() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap();
+        let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let closed = gone.local_addr().unwrap();
+        drop(gone);
+        let options = Options::default();
+        let connect =
+            async |addresses: &[SocketAddr]| connect_any(addresses, Instant::now(), &options).await;
+        let stream = connect(&[closed, closed, open]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), open);
+        let error = connect(&[closed, closed]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Connect);
+        let error = connect(&[]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Resolve);
+    }
+
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn a_vanished_peer_is_noticed_within_20_seconds_by_default() {

@@ -249,3 +249,6 @@ impl<Io, C, Req, Res> Drop for Driver<Io, C, Req, Res> {
 fn broken(error: io::Error) -> Error {
     Error::unsent(ErrorKind::Io, Some(error.into()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,6 +62,18 @@ fn a_hundred_thousand_shared_io_errors_end() {
     std::mem::forget(error);
 }
 
+/// Whoever shows one of these shows them all.
+#[test]
+fn a_hundred_thousand_nested_errors_of_the_resolvers_kind_end() {
+    let uncategorized = io::Error::from_raw_os_error(i32::MAX).kind();
+    let mut error = io::Error::from(io::ErrorKind::ConnectionReset);
+    for _ in 0..100_000 {
+        error = io::Error::new(uncategorized, Arc::new(error));
+    }
+    assert_eq!(classify(&error), None);
+    std::mem::forget(error);
+}
+
 #[test]
 fn the_walk_goes_deeper_than_any_real_chain() {
     let mut error = io::Error::from(io::ErrorKind::ConnectionReset);

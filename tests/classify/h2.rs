@@ -1,1 +1,126 @@
+//! Real errors of h2, from a server that sends the frames by hand (RFC 9113 §4.1).
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use h2::Reason;
+use hyper::Request;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tower_conn_retry::ConnErrorKind::Closed;
+use tower_conn_retry::Sent::{Maybe, No};
+use tower_conn_retry::{ConnError, classify};
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+
+fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, 0]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+pub(crate) fn go_away(last: u32, reason: Reason) -> Vec<u8> {
+    let mut payload = last.to_be_bytes().to_vec();
+    payload.extend(u32::from(reason).to_be_bytes());
+    frame(GOAWAY, 0, &payload)
+}
+
+pub(crate) fn reset(reason: Reason) -> Vec<u8> {
+    frame(RST_STREAM, 1, &u32::from(reason).to_be_bytes())
+}
+
+/// Answers the first request with these bytes. Then it closes, or waits to be closed.
+pub(crate) async fn serve(answer: Vec<u8>, closes: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read_exact(&mut [0; 24]).await.unwrap(); // the preface
+        stream.write_all(&frame(SETTINGS, 0, &[])).await.unwrap();
+        loop {
+            let mut head = [0; 9];
+            stream.read_exact(&mut head).await.unwrap();
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length as usize];
+            stream.read_exact(&mut payload).await.unwrap();
+            if head[3] == HEADERS {
+                break;
+            }
+        }
+        stream.write_all(&answer).await.unwrap();
+        if !closes {
+            while !matches!(stream.read(&mut [0; 64]).await, Ok(0) | Err(_)) {}
+        }
+    });
+    address
+}
+
+async fn failure(answer: Vec<u8>, closes: bool) -> h2::Error {
+    let address = serve(answer, closes).await;
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut client = client.ready().await.unwrap();
+    let request = Request::get("http://robot.test/").body(()).unwrap();
+    let (answer, _) = client.send_request(request, true).unwrap();
+    let error = answer.await.unwrap_err();
+    connection.abort();
+    error
+}
+
+#[tokio::test]
+async fn a_refused_stream_was_not_processed() {
+    let error = failure(reset(Reason::REFUSED_STREAM), false).await;
+    let expected = Some(ConnError::new(Closed).with_sent(No));
+    assert_eq!(classify(&error), expected);
+    assert_eq!(classify(&std::io::Error::other(Arc::new(error))), expected);
+}
+
+#[tokio::test]
+async fn other_resets_are_about_one_request() {
+    for reason in [
+        Reason::CANCEL,
+        Reason::INTERNAL_ERROR,
+        Reason::NO_ERROR,
+        Reason::ENHANCE_YOUR_CALM,
+    ] {
+        let error = failure(reset(reason), false).await;
+        assert_eq!(classify(&error), None, "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_goaway_below_the_request() {
+    let error = failure(go_away(0, Reason::NO_ERROR), false).await;
+    assert!(error.is_go_away());
+    assert_eq!(classify(&error), Some(ConnError::new(Closed).with_sent(No)));
+    // With another reason the connection itself has the very same error.
+    let error = failure(go_away(0, Reason::ENHANCE_YOUR_CALM), false).await;
+    assert_eq!(classify(&error), Some(ConnError::new(Closed)));
+}
+
+#[tokio::test]
+async fn a_goaway_that_includes_the_request() {
+    let error = failure(go_away(1, Reason::NO_ERROR), true).await;
+    let found = classify(&error).unwrap();
+    assert_eq!(found.sent(), Maybe);
+    assert_eq!(found.kind(), Closed);
+}
+
+#[tokio::test]
+async fn a_lost_connection() {
+    let error = failure(Vec::new(), true).await;
+    let found = classify(&error).unwrap();
+    assert_eq!((found.kind(), found.sent()), (Closed, Maybe));
+}
+
+#[test]
+fn mistakes_of_the_callers_own() {
+    assert_eq!(classify(&h2::Error::from(Reason::REFUSED_STREAM)), None);
+}

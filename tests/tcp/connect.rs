@@ -61,12 +61,3 @@ async fn extreme_options_are_taken() {
         connector.call(()).await.unwrap();
     }
 }
-
-#[tokio::test]
-async fn all_addresses_of_a_name_are_tried() {
-    // `localhost` may be ::1 first; the listener is on 127.0.0.1 only.
-    let (_listener, address) = listen().await;
-    let name = format!("localhost:{}", address.port());
-    let mut connector = Connector::<_, Bytes>::new(name, LengthDelimitedCodec::new);
-    connector.call(()).await.unwrap();
-}

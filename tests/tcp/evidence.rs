@@ -186,3 +186,15 @@ async fn a_peer_that_never_reads_is_noticed_too() {
     let last = calls.pop().unwrap().await.unwrap_err();
     assert_eq!(seen(&last), (ErrorKind::ResponseTimeout, Sent::No));
 }
+
+#[tokio::test]
+async fn whoever_waits_for_readiness_hears_of_the_end() {
+    let (mut client, mut server) = pair_with(|c| c.max_in_flight(1)).await;
+    let call = send(&mut client, "a").await;
+    let waiting = tokio::spawn(async move { client.ready().await.map(drop) });
+    read_frame(&mut server).await.unwrap();
+    reset(server);
+    assert_eq!(seen(&call.await.unwrap_err()), (ErrorKind::Io, Sent::Maybe));
+    let error = waiting.await.unwrap().unwrap_err();
+    assert_eq!(seen(&error), (ErrorKind::Io, Sent::No));
+}

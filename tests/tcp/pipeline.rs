@@ -171,7 +171,7 @@ impl Decoder for Numbers {
             return Ok(None);
         };
         let line = buffer.split_to(end + 1);
-        let text = str::from_utf8(&line).map_err(io::Error::other)?;
+        let text = std::str::from_utf8(&line).map_err(io::Error::other)?;
         text.trim().parse().map(Some).map_err(io::Error::other)
     }
 }

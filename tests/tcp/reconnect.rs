@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::codec::LengthDelimitedCodec;
 use tower::{Service, ServiceBuilder, ServiceExt};
@@ -120,34 +119,5 @@ async fn a_new_connection_is_made_when_the_server_is_back() {
         reset(server);
         let error = call.await.unwrap().unwrap_err();
         assert_eq!(tcp_error(&error).sent(), Sent::Maybe);
-    }
-}
-
-#[tokio::test]
-async fn the_name_is_resolved_again_each_time() {
-    // A name with two addresses: whichever of them listens is found, whatever it was before.
-    let (first, address) = listen().await;
-    let port = address.port();
-    let Ok(second) = TcpListener::bind(("::1", port)).await else {
-        return; // no IPv6 here
-    };
-    drop(second);
-    let mut service = Reconnect::new(Connector::new(format!("localhost:{port}"), || {
-        LengthDelimitedCodec::new()
-    }));
-    let (_, server) = echo(first);
-    let call = service.ready().await.unwrap().call(Bytes::from("a"));
-    assert_eq!(call.await.unwrap(), "a");
-    server.abort();
-    let _ = server.await;
-
-    let (_, _server) = echo(TcpListener::bind(("::1", port)).await.unwrap());
-    // One call may still meet the end of the old connection.
-    let _ = service.ready().await.unwrap().call(Bytes::from("b")).await;
-    let call = service.ready().await.unwrap().call(Bytes::from("c")).await;
-    match call {
-        Ok(answer) => assert_eq!(answer, "c"),
-        // `localhost` is not ::1 on this machine.
-        Err(error) => assert_eq!(tcp_error(&error).kind(), ErrorKind::Connect),
     }
 }

@@ -1,1 +1,178 @@
+//! TLS: a round trip, and the ways in which a handshake fails.
 
+use std::error::Error as _;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tower::{Service, ServiceExt};
+use tower_conn_retry::tcp::{Error, ErrorKind, Tls};
+use tower_conn_retry::{ConnectError, Reconnect, Sent};
+
+use crate::server::{Framed, framed, listen, reset, send};
+
+struct Identity {
+    server: Arc<ServerConfig>,
+    certificate: CertificateDer<'static>,
+}
+
+/// A server that calls itself by this name, with a certificate of its own making.
+fn identity(name: &str) -> Identity {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed([name.to_owned()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
+    let server = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    Identity {
+        server: Arc::new(server),
+        certificate: cert.der().clone(),
+    }
+}
+
+fn trust(certificate: &CertificateDer<'static>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Arc::new(config)
+}
+
+async fn accept(listener: &TcpListener, identity: &Identity) -> io::Result<TlsStream<TcpStream>> {
+    let (stream, _) = listener.accept().await?;
+    let acceptor = TlsAcceptor::from(Arc::clone(&identity.server));
+    acceptor.accept(stream).await
+}
+
+async fn failed_handshake(mut connector: Framed) -> Error {
+    let error = connector.call(()).await.unwrap_err();
+    assert_eq!(error.sent(), Sent::No);
+    error
+}
+
+#[tokio::test]
+async fn requests_go_through_tls() {
+    let (listener, address) = listen().await;
+    let identity = identity("127.0.0.1");
+    // The name is the host of the address.
+    let mut connector = framed(address).tls(trust(&identity.certificate));
+    let (client, server) = tokio::join!(connector.call(()), accept(&listener, &identity));
+    let (mut client, mut server) = (client.unwrap(), server.unwrap());
+    tokio::spawn(async move {
+        let (mut read, mut write) = tokio::io::split(&mut server);
+        let _ = tokio::io::copy(&mut read, &mut write).await;
+    });
+    let mut calls = Vec::new();
+    for n in 0..100 {
+        calls.push(send(&mut client, vec![n; 10_000]).await);
+    }
+    for (n, call) in (0..100).zip(calls) {
+        assert_eq!(call.await.unwrap(), vec![n; 10_000]);
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_the_last_handle_is_an_orderly_end() {
+    let (listener, address) = listen().await;
+    let identity = identity("peer.example");
+    let tls = Tls::with_config(trust(&identity.certificate)).server_name("peer.example");
+    let mut connector = framed(address).tls(tls);
+    let (client, server) = tokio::join!(connector.call(()), accept(&listener, &identity));
+    drop(client);
+    // Without a close_notify this would be an error.
+    assert_eq!(server.unwrap().read(&mut [0]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_certificate_of_nobody_we_trust_is_an_error_of_connecting() {
+    let (listener, address) = listen().await;
+    let identity = identity("127.0.0.1");
+    let other = crate::tls::identity("127.0.0.1").certificate;
+    let service = Reconnect::new(framed(address).tls(trust(&other)));
+    let call = service.oneshot(Bytes::from("a"));
+    let (result, _) = tokio::join!(call, accept(&listener, &identity));
+    let error = result.unwrap_err();
+    assert!(error.downcast_ref::<ConnectError>().is_some());
+}
+
+#[tokio::test]
+async fn the_certificate_must_be_valid_for_the_name() {
+    let (listener, address) = listen().await;
+    let identity = identity("right.example");
+    let tls = Tls::with_config(trust(&identity.certificate));
+    for name in ["wrong.example", "not a name"] {
+        let connector = framed(address).tls(tls.clone().server_name(name));
+        let server = tokio::time::timeout(Duration::from_secs(5), accept(&listener, &identity));
+        let (error, _) = tokio::join!(failed_handshake(connector), server);
+        assert_eq!(error.kind(), ErrorKind::Tls);
+        assert!(error.source().is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_breaks_off_the_handshake() {
+    let (listener, address) = listen().await;
+    let certificate = identity("127.0.0.1").certificate;
+    let connector = framed(address).tls(trust(&certificate));
+    let server = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        // The client is in the middle of it.
+        stream.read_u8().await.unwrap();
+        reset(stream);
+    };
+    let (error, ()) = tokio::join!(failed_handshake(connector), server);
+    assert_eq!(error.kind(), ErrorKind::Tls);
+}
+
+#[tokio::test]
+async fn a_handshake_without_an_answer_ends_with_the_connect_timeout() {
+    let (_listener, address) = listen().await;
+    let certificate = identity("127.0.0.1").certificate;
+    let connector = framed(address)
+        .tls(trust(&certificate))
+        .connect_timeout(Duration::from_millis(50));
+    let error = failed_handshake(connector).await;
+    assert_eq!(error.kind(), ErrorKind::ConnectTimeout);
+}
+
+#[tokio::test]
+async fn a_broken_connection_knows_what_was_handed_to_tls() {
+    let (listener, address) = listen().await;
+    let identity = identity("127.0.0.1");
+    let mut connector = framed(address).tls(trust(&identity.certificate));
+    let (client, server) = tokio::join!(connector.call(()), accept(&listener, &identity));
+    let (mut client, mut server) = (client.unwrap(), server.unwrap());
+    let whole = send(&mut client, "whole").await;
+    let mut parts = Vec::new();
+    for _ in 0..8 {
+        parts.push(send(&mut client, vec![0; 7 << 20]).await);
+    }
+    server.read_exact(&mut [0; 10]).await.unwrap();
+    reset(server.into_inner().0);
+    assert_eq!(whole.await.unwrap_err().sent(), Sent::Maybe);
+    let last = parts.pop().unwrap().await.unwrap_err();
+    assert_eq!(last.sent(), Sent::No);
+}
+
+#[test]
+fn the_platforms_roots_do_not_panic() {
+    // Whether there are any depends on the machine.
+    match Tls::platform() {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Tls),
+    }
+}

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use super::{After, Answer, Failed, Id, Link, Time};
 use crate::Reason;
@@ -88,6 +90,8 @@ struct World {
     dropped: usize,
     /// Who was let go, in order.
     gone: Vec<Id>,
+    /// Changes of the phase.
+    changes: BTreeSet<(String, String)>,
 }
 
 impl World {
@@ -100,6 +104,7 @@ impl World {
             poisoned: 0,
             dropped: 0,
             gone: Vec::new(),
+            changes: BTreeSet::new(),
         }
     }
 
@@ -111,6 +116,7 @@ impl World {
 
     fn change_unchecked<T>(&mut self, f: impl FnOnce(&mut Link<Id>, Time, &mut Vec<Id>) -> T) -> T {
         let mut wakes = Vec::new();
+        let before = self.phase();
         let result = f(&mut self.link, self.now, &mut wakes);
         for id in wakes {
             self.callers
@@ -118,7 +124,16 @@ impl World {
                 .expect("only those who are there are woken")
                 .woken = true;
         }
+        let after = self.phase();
+        if before != after {
+            self.changes.insert((before, after));
+        }
         result
+    }
+
+    fn phase(&self) -> String {
+        let phase = format!("{:?}", self.link.phase);
+        phase.split(' ').next().unwrap_or_default().to_owned()
     }
 
     fn check(&self) {
@@ -236,7 +251,7 @@ impl World {
             stays,
             paid: kind.paid,
             broke: caller.broke,
-            size: None,
+            size: (!caller.placed).then_some(SIZE),
         };
         let was_placed = caller.placed;
         caller.probes = false;
@@ -244,7 +259,19 @@ impl World {
         if !stays {
             self.callers.remove(&id);
         }
-        let after = self.change(|link, now, wakes| link.failed(id, how, now, wakes));
+        // The one that failed is a call still.
+        self.link.see(self.callers.len() + usize::from(!stays));
+        let mut placed = false;
+        let after = self.change_unchecked(|link, now, wakes| link.failed(id, how, now, wakes));
+        if let (After::Gathers, Some(caller)) = (after, self.callers.get_mut(&id)) {
+            caller.immediate = true;
+            caller.placed = true;
+            placed = true;
+        }
+        if after == After::Poisoned && self.callers.remove(&id).is_some() {
+            self.poisoned += 1;
+        }
+        self.check();
         if let After::WentDown { .. } = after {
             let from = self.now;
             self.change(|link, _, wakes| link.delay(100 * MS, from, wakes));
@@ -256,7 +283,7 @@ impl World {
             caller.immediate = true;
             caller.does = Does::Readies;
             caller.woken = true;
-        } else if was_placed {
+        } else if was_placed || placed {
             caller.woken = true; // it asks at once
         } else {
             self.join(id);
@@ -355,6 +382,27 @@ impl World {
     }
 }
 
+/// The table below the diagram holds all changes of the phase, and no other.
+#[test]
+fn the_diagram_is_true() {
+    let rows = include_str!("diagram.md").lines().filter_map(|line| {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        Some((cells.next()?.to_owned(), cells.next()?.to_owned()))
+    });
+    let drawn: BTreeSet<_> = rows.skip(2).collect();
+    let mut seen = BTreeSet::new();
+    let mut runner = TestRunner::deterministic();
+    let scripts = proptest::collection::vec(step(), 1..120);
+    for _ in 0..1_000 {
+        let script = scripts.new_tree(&mut runner).expect("a script").current();
+        let mut world = World::new();
+        script.into_iter().for_each(|step| world.step(step));
+        world.finish();
+        seen.append(&mut world.changes);
+    }
+    assert_eq!(drawn, seen);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
@@ -363,6 +411,27 @@ proptest! {
         let mut world = World::new();
         script.into_iter().for_each(|step| world.step(step));
         world.finish();
+    }
+
+    /// Whichever of them hears of it first, the calls that broke with one connection are replayed in
+    /// their order, and new ones after them.
+    #[test]
+    fn broken_together_replayed_in_order(
+        order in Just((0..20u64).collect::<Vec<_>>()).prop_shuffle(),
+        new in 0..20usize,
+    ) {
+        let mut world = World::new();
+        (0..20).for_each(|_| world.call(None));
+        for (n, id) in order.iter().enumerate() {
+            world.fail(*id, Kind { breaks: true, paid: true }, true);
+            world.poll_all();
+            if n == new && n < 19 {
+                world.call(None);
+            }
+        }
+        prop_assert!(world.link.is_up());
+        world.finish();
+        prop_assert!(world.gone.is_sorted(), "{:?}", world.gone);
     }
 
     /// Where nobody stalls, leaves or breaks connections, the backlog is replayed in the order of the

@@ -1,0 +1,171 @@
+//! What can't be brought about at will with a real socket: the order of events, and time.
+
+use std::pin::Pin;
+use std::task::Waker;
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt as _, DuplexStream, ReadBuf};
+use tokio::time::{Instant, sleep};
+use tokio_util::codec::LengthDelimitedCodec;
+use tower_service::Service as _;
+
+use super::*;
+
+type FramedClient = Client<Bytes, BytesMut>;
+
+fn spawn<Io>(io: Io, options: &Options) -> FramedClient
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (client, driver) = Driver::new(io, LengthDelimitedCodec::new(), options);
+    tokio::spawn(driver.run());
+    client
+}
+
+fn patient_for(limit: Duration) -> Options {
+    Options {
+        response_timeout: Some(limit),
+        ..Options::default()
+    }
+}
+
+async fn ready(client: &mut FramedClient) -> Result<&mut FramedClient, Error> {
+    std::future::poll_fn(|cx| client.poll_ready(cx)).await?;
+    Ok(client)
+}
+
+/// Takes so many bytes, then fails to write. From then on, and not before, the answer can be read.
+struct BreaksInWriting {
+    takes: usize,
+    broken: bool,
+    reader: Option<Waker>,
+    answer: &'static [u8],
+}
+
+impl AsyncRead for BreaksInWriting {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.broken {
+            self.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        buf.put_slice(self.answer);
+        self.answer = &[];
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for BreaksInWriting {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.takes == 0 {
+            self.broken = true;
+            self.reader.take().into_iter().for_each(Waker::wake);
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let n = buf.len().min(self.takes);
+        self.takes -= n;
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn answers_are_read_to_the_end_when_writing_fails() {
+    let io = BreaksInWriting {
+        takes: 11, // two frames of five bytes, and one byte
+        broken: false,
+        reader: None,
+        answer: &[0, 0, 0, 1, b'a'],
+    };
+    let mut client = spawn(io, &Options::default());
+    let mut calls = Vec::new();
+    for request in ["a", "b", "c"] {
+        let client = ready(&mut client).await.unwrap();
+        calls.push(client.call(request.into()));
+    }
+    let mut results = Vec::new();
+    for call in calls {
+        results.push(call.await.map_err(|error| (error.kind(), error.sent())));
+    }
+    let expected = [
+        Ok("a".into()),
+        Err((ErrorKind::Io, Sent::Maybe)),
+        Err((ErrorKind::Io, Sent::No)),
+    ];
+    assert_eq!(results, expected);
+    let error = ready(&mut client).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+}
+
+async fn answer(peer: &mut DuplexStream) {
+    let mut frame = [0; 5];
+    peer.read_exact(&mut frame).await.unwrap();
+    peer.write_all(&frame).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_peer_with_a_long_queue_is_not_a_dead_one() {
+    let (io, mut peer) = tokio::io::duplex(1024);
+    let mut client = spawn(io, &patient_for(Duration::from_secs(10)));
+    // Idle for however long: it owes nothing.
+    sleep(Duration::from_secs(1_000)).await;
+    let mut calls = Vec::new();
+    for _ in 0..10 {
+        calls.push(ready(&mut client).await.unwrap().call("x".into()));
+    }
+    let last = calls.pop().unwrap();
+    for call in calls {
+        sleep(Duration::from_secs(9)).await;
+        answer(&mut peer).await;
+        call.await.unwrap();
+    }
+    // Silence.
+    let begun = Instant::now();
+    let error = last.await.unwrap_err();
+    let seen = (error.kind(), error.sent());
+    assert_eq!(seen, (ErrorKind::ResponseTimeout, Sent::Maybe));
+    let waited = begun.elapsed();
+    assert!((Duration::from_secs(10)..Duration::from_millis(10_010)).contains(&waited));
+}
+
+#[tokio::test(start_paused = true)]
+async fn patience_begins_anew_after_an_idle_time() {
+    let (io, mut peer) = tokio::io::duplex(1024);
+    let mut client = spawn(io, &patient_for(Duration::from_secs(10)));
+    for _ in 0..3 {
+        let call = ready(&mut client).await.unwrap().call("x".into());
+        sleep(Duration::from_secs(9)).await;
+        answer(&mut peer).await;
+        call.await.unwrap();
+        sleep(Duration::from_secs(9)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_runtime_that_is_shut_down_leaves_nobody_waiting() {
+    let (io, _peer) = tokio::io::duplex(1024);
+    let (mut client, driver) =
+        Driver::<_, _, Bytes, _>::new(io, LengthDelimitedCodec::new(), &Options::default());
+    let task = tokio::spawn(driver.run());
+    let call = ready(&mut client).await.unwrap().call("x".into());
+    tokio::task::yield_now().await;
+    task.abort();
+    let error = call.await.unwrap_err();
+    assert_eq!((error.kind(), error.sent()), (ErrorKind::Gone, Sent::Maybe));
+    let error = ready(&mut client).await.unwrap_err();
+    assert_eq!((error.kind(), error.sent()), (ErrorKind::Gone, Sent::No));
+}

@@ -1,0 +1,11 @@
+//! `Reconnect` over connections that the tests hold in their hands.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+#[path = "reconnect/cancel.rs"]
+mod cancel;
+#[path = "reconnect/connections.rs"]
+mod connections;
+#[path = "reconnect/mock.rs"]
+mod mock;
+#[path = "reconnect/single_flight.rs"]
+mod single_flight;
