@@ -1,6 +1,5 @@
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -31,41 +30,15 @@ pub struct ConnRetry<S, P = crate::DefaultPolicy, R = crate::ByTrait, M = Inline
     inner: S,
     /// What the inner `poll_ready` said.
     failed: Option<BoxError>,
-    shared: Handle<S, P>,
+    shared: Arc<Shared<S, P>>,
     mode: PhantomData<fn() -> (R, M)>,
 }
 
-/// Counts the services among those who share the state, so that the calls are known by number
-/// without counting them.
-struct Handle<S, P>(Arc<Shared<S, P>>);
-
-impl<S, P> Clone for Handle<S, P> {
-    fn clone(&self) -> Self {
-        self.0.handles.fetch_add(1, Ordering::Relaxed);
-        Self(self.0.clone())
-    }
-}
-
-impl<S, P> Drop for Handle<S, P> {
-    fn drop(&mut self) {
-        self.0.handles.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 pub(crate) struct Shared<S, P> {
-    handles: AtomicUsize,
     /// A lock of its own, held for `S::clone` alone, since services need not be `Sync`.
     template: Mutex<S>,
     pub(crate) policy: Arc<P>,
     pub(crate) table: Arc<Table>,
-}
-
-impl<S, P> Shared<S, P> {
-    /// How many calls there are that have not ended. A snapshot: others come and go.
-    pub(crate) fn calls(this: &Arc<Self>) -> usize {
-        let handles = this.handles.load(Ordering::Relaxed);
-        Arc::strong_count(this).saturating_sub(handles)
-    }
 }
 
 impl<S: Clone, P> Shared<S, P> {
@@ -81,7 +54,6 @@ impl<S: Clone, P> Shared<S, P> {
 impl<S: Clone, P, R, M> ConnRetry<S, P, R, M> {
     pub(crate) fn new(inner: S, policy: Arc<P>, config: Config) -> Self {
         let shared = Shared {
-            handles: AtomicUsize::new(1),
             template: Mutex::new(inner.clone()),
             policy,
             table: Arc::new(Table::new(config)),
@@ -89,7 +61,7 @@ impl<S: Clone, P, R, M> ConnRetry<S, P, R, M> {
         Self {
             inner,
             failed: None,
-            shared: Handle(Arc::new(shared)),
+            shared: Arc::new(shared),
             mode: PhantomData,
         }
     }
@@ -114,7 +86,7 @@ impl<S, P, R, M> ConnRetry<S, P, R, M> {
 
     /// The links of the layer.
     pub fn links(&self) -> Links {
-        Links::new(self.shared.0.table.clone())
+        Links::new(self.shared.table.clone())
     }
 }
 
@@ -151,7 +123,7 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let shared = self.shared.0.clone();
+        let shared = self.shared.clone();
         let (id, all_open) = shared.table.enter();
         if all_open && self.failed.is_none() {
             return self.attempt(shared, id, request);
@@ -165,14 +137,10 @@ where
             );
         }
         let destination = R::destination(&request);
-        let start = match shared.table.hold(
-            &destination,
-            id,
-            R::size_hint(&request),
-            0,
-            Shared::calls(&shared),
-            None,
-        ) {
+        let start = match shared
+            .table
+            .hold(&destination, id, R::size_hint(&request), 0, None)
+        {
             Hold::Open => return self.attempt(shared, id, request),
             Hold::Held(place) => Start::Held(place),
             Hold::Room(room) => Start::Room(room),

@@ -74,6 +74,8 @@ where
     // memory is the layer's limit of 10,000 requests, which is left as it is.
     let layer = RetryOnConnErr::new()
         .never_give_up()
+        // Several messages are in flight on the one connection; none may overtake another.
+        .in_order()
         // A robot is the only client of its base: nothing speaks for waiting 5 s between probes,
         // and whoever drives back into range wants to be heard soon.
         .backoff(

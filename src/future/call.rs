@@ -138,7 +138,6 @@ where
             }
             let deadline = self.deadline();
             let table = self.shared.table.clone();
-            let calls = Shared::calls(&self.shared);
             let Some(Slow {
                 step,
                 place: Some(place),
@@ -150,7 +149,7 @@ where
                 return Poll::Ready(Ok(()));
             };
             *step = Step::Waiting;
-            let at = match place.ask(deadline.map(|at| table.time(at)), calls, cx.waker()) {
+            let at = match place.ask(deadline.map(|at| table.time(at)), cx.waker()) {
                 Answer::Go { .. } => {
                     self.ready_service();
                     return Poll::Ready(Ok(()));
@@ -179,11 +178,10 @@ where
             .destination
             .get_or_insert_with(|| kept.destination::<R>());
         let waker = cx.map(|cx| cx.waker().clone());
-        let calls = Shared::calls(&self.shared);
         match self
             .shared
             .table
-            .hold(destination, self.id, size, slow.broke, calls, waker)
+            .hold(destination, self.id, size, slow.broke, waker)
         {
             Hold::Open => self.ready_service(),
             Hold::Held(place) => {

@@ -12,7 +12,6 @@ use super::slow::{Slow, Step};
 use super::{Call, Kept};
 use crate::error::{Cause, Inner};
 use crate::link::{After, Failed, LastError};
-use crate::service::Shared;
 use crate::{
     AttemptTimeout, BoxError, ConnError, ConnErrorKind, ConnErrorPolicy, Decision, Error, Failure,
     Outlook, Reason, RequestModel, Sent,
@@ -97,9 +96,11 @@ where
             slow.maybe_sent = true;
         }
         let breaks = breaks_one_connection(conn_error.kind());
+        // What was not sent broke nothing.
+        let blamed = breaks && called && conn_error.sent() == Sent::Maybe;
         if slow.attempts > 1 {
-            // In a row, and only if the peer may have seen it: an outage looks otherwise.
-            slow.broke = match breaks && conn_error.sent() == Sent::Maybe {
+            // In a row: poison breaks every connection, a bad path fails in more than one way.
+            slow.broke = match blamed {
                 true => slow.broke.saturating_add(1),
                 false => 0,
             };
@@ -135,22 +136,19 @@ where
         let broke = slow.broke;
         let how = Failed {
             breaks,
+            blamed,
             immediate,
+            in_order: table.config().in_order,
             stays,
             paid,
             broke,
-            size: match &self.kept {
-                Kept::Request(request) if slow.place.is_none() => Some(R::size_hint(request)),
-                _ => None,
-            },
         };
-        let calls = Shared::calls(&self.shared);
-        let (after, place) = table.failed(&destination, hash, self.id, how, calls, conn_error);
+        let after = table.failed(&destination, hash, self.id, how, conn_error);
         if let Err(reason) = verdict {
             if let Some(place) = slow.place.take() {
                 place.forget();
             }
-            if let After::WentDown { .. } | After::Late = after {
+            if !table.is_up(&destination) {
                 let error = Arc::new(Described(error.to_string()));
                 table.set_last_error(&destination, LastError { conn_error, error });
             }
@@ -162,15 +160,10 @@ where
             }
             return Err(self.error(Reason::Poisoned, Cause::Own(error), Some(conn_error)));
         }
-        if let After::StillUp | After::Gathers = after {
+        if after == After::StillUp {
             slow.cause = Some((Cause::Own(error), conn_error));
             slow.immediate = true;
-            if after == After::StillUp {
-                self.ready_service();
-            } else {
-                slow.place = slow.place.take().or(place);
-                slow.step = Step::Waiting;
-            }
+            self.ready_service();
             return Ok(());
         }
         let error: Arc<dyn StdError + Send + Sync> = error.into();

@@ -25,9 +25,9 @@ impl Place {
     }
 
     /// Is it this one's turn?
-    pub(crate) fn ask(&self, deadline: Option<Time>, calls: usize, waker: &Waker) -> Answer {
+    pub(crate) fn ask(&self, deadline: Option<Time>, waker: &Waker) -> Answer {
         self.table
-            .ask(&self.destination, self.id, deadline, calls, waker.clone())
+            .ask(&self.destination, self.id, deadline, waker.clone())
     }
 
     /// The attempt has called the service.

@@ -154,7 +154,6 @@ impl Table {
         id: Id,
         size: usize,
         broke: u32,
-        calls: usize,
         waker: Option<Waker>,
     ) -> Hold {
         let limits = &self.config.limits;
@@ -183,7 +182,7 @@ impl Table {
                     WhenFull::Reject | WhenFull::DropOldest => return Hold::Full,
                 }
             }
-            state.link_seeing(calls, destination, effects, |entry, wakes| {
+            state.link(destination, effects, |entry, wakes| {
                 entry.link.join(id, size, broke, now, wakes);
             });
             Hold::Held(Place::new(self.clone(), destination.clone(), id))
@@ -194,23 +193,17 @@ impl Table {
         held
     }
 
-    /// An attempt failed with a connection error. See [`Link::failed`]. If it had no place, it may
-    /// have got one.
+    /// An attempt failed with a connection error. See [`Link::failed`].
     pub(crate) fn failed(
-        self: &Arc<Self>,
+        &self,
         destination: &Destination,
         hash: u64,
         id: Id,
-        mut how: Failed,
-        calls: usize,
+        how: Failed,
         error: ConnError,
-    ) -> (After, Option<Place>) {
-        let limits = &self.config.limits;
+    ) -> After {
         let (after, at, was_up, delays) = self.run(|state, now, effects| {
             state.sweep(now, effects);
-            how.size = how
-                .size
-                .filter(|size| limits.allow(state.held + 1, state.bytes + size));
             state
                 .links
                 .entry(destination.clone())
@@ -220,7 +213,7 @@ impl Table {
                     last: None,
                     worked: self.known.contains(hash),
                 });
-            let changed = state.link_seeing(calls, destination, effects, |entry, wakes| {
+            let changed = state.link(destination, effects, |entry, wakes| {
                 let was_up = entry.link.is_up();
                 let after = entry.link.failed(id, how, now, wakes);
                 let delays = match after {
@@ -231,10 +224,12 @@ impl Table {
             });
             changed.unwrap_or((After::Late, now, false, None))
         });
-        if let After::WentDown { fresh } = after {
+        if let After::WentDown { .. } | After::Gathers = after {
             if let (true, Some(observer)) = (was_up, &self.config.observer) {
                 observer.link_down(destination, error);
             }
+        }
+        if let After::WentDown { fresh } = after {
             let delays = delays.filter(|_| !fresh);
             let mut delays = delays.unwrap_or_else(|| self.config.start_backoff());
             let delay = delays.draw();
@@ -246,16 +241,7 @@ impl Table {
                 effects.trash.extend(superfluous.flatten());
             });
         }
-        let place = match after {
-            After::Gathers if how.size.is_some() => {
-                if let Some(observer) = &self.config.observer {
-                    observer.held(destination);
-                }
-                Some(Place::new(self.clone(), destination.clone(), id))
-            }
-            _ => None,
-        };
-        (after, place)
+        after
     }
 
     /// An attempt with a place was answered; `well` if without any error.
@@ -283,11 +269,10 @@ impl Table {
         destination: &Destination,
         id: Id,
         deadline: Option<Time>,
-        calls: usize,
         waker: Waker,
     ) -> Answer {
         let answer = self.run(|state, now, effects| {
-            state.link_seeing(calls, destination, effects, |entry, wakes| {
+            state.link(destination, effects, |entry, wakes| {
                 entry.link.ask(id, now, deadline, waker, wakes)
             })
         });
@@ -407,22 +392,6 @@ impl State {
             effects.wakes.extend(room.filter_map(Option::take));
         }
         Some(result)
-    }
-
-    /// Like `link`, while there are so many calls in all.
-    fn link_seeing<R>(
-        &mut self,
-        calls: usize,
-        destination: &Destination,
-        effects: &mut Effects,
-        f: impl FnOnce(&mut Entry, &mut Vec<Waker>) -> R,
-    ) -> Option<R> {
-        let elsewhere = self.held + self.room.len();
-        self.link(destination, effects, |entry, wakes| {
-            let elsewhere = elsewhere - entry.link.held();
-            entry.link.see(calls.saturating_sub(elsewhere));
-            f(entry, wakes)
-        })
     }
 
     /// Makes room. Whether there was anything to drop.

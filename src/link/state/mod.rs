@@ -20,8 +20,8 @@ pub(crate) const STABLE: Duration = Duration::from_secs(10);
 /// After so many replays that broke a connection, the head of the backlog is passed over once.
 const POISONOUS: u32 = 3;
 
-/// For how long at most the backlog waits, after a connection broke, for others that broke with it.
-/// They hear of it at once, and are polled when their tasks have their turn.
+/// Where order is strict, how long the backlog waits after a connection broke for the others that
+/// broke with it. They have heard of it, but each is replayed by a task of its own.
 const GATHER: Duration = Duration::from_millis(20);
 
 /// The shared state of one destination. `W` is what it takes to wake a waiter.
@@ -51,11 +51,9 @@ pub(crate) struct Link<W> {
     recoveries: u64,
     /// The head was passed over last time, so it is its turn.
     head_next: bool,
-    /// The head was passed over, and another got through: if it breaks a connection once more, it is
-    /// poison. If not, it was the path.
+    /// The head was passed over, and the other one got through. If it breaks a connection now, it is
+    /// poison; if not, it was the path.
     suspect: Option<Id>,
-    /// How many calls there are, as was last [seen](Self::see), waiting or in flight.
-    calls: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,9 +77,6 @@ enum Phase {
         turn: Option<Turn>,
         /// When the last one of them counts as abandoned.
         until: Option<Time>,
-        /// A connection broke: until then, nobody has a turn while a call is in flight that may have
-        /// broken with it. So they are replayed in order, whichever hears of it first.
-        gather: Option<Time>,
     },
 }
 
@@ -124,16 +119,18 @@ pub(crate) enum Answer {
 pub(crate) struct Failed {
     /// It was of a kind that says that one connection broke (rule 3).
     pub(crate) breaks: bool,
+    /// The request itself may have broken it: it was perhaps sent.
+    pub(crate) blamed: bool,
     /// It was the immediate replay after a broken connection.
     pub(crate) immediate: bool,
+    /// Nothing is replayed at once, so that all is replayed in order.
+    pub(crate) in_order: bool,
     /// The request is to be replayed.
     pub(crate) stays: bool,
     /// The budget pays for an immediate replay.
     pub(crate) paid: bool,
     /// How many of this request's replays broke a connection.
     pub(crate) broke: u32,
-    /// Its size, if it has no place and there is one for it.
-    pub(crate) size: Option<usize>,
 }
 
 /// What follows from a failed attempt.
@@ -141,14 +138,12 @@ pub(crate) struct Failed {
 pub(crate) enum After {
     /// The link stays up. Replay at once, if the request is to be replayed.
     StillUp,
-    /// The link stays up, and the request has a place among those that are replayed at once, in
-    /// order.
-    Gathers,
-    /// The link stays up, and the request, which broke the connection again after another one got
-    /// through, has no place any more.
-    Poisoned,
     /// The link is down and needs the next delay of its backoff, of a fresh sequence if `fresh`.
     WentDown { fresh: bool },
+    /// The link is down for the moment, until those that broke together are in line.
+    Gathers,
+    /// The link stays up; the request breaks connections where another one does not.
+    Poisoned,
     /// The link was down already; this failure tells nothing new.
     Late,
 }
@@ -170,19 +165,7 @@ impl<W> Link<W> {
             recoveries: 0,
             head_next: false,
             suspect: None,
-            calls: 0,
         }
-    }
-
-    /// So many calls are under way, to this destination as far as is known.
-    pub(crate) fn see(&mut self, calls: usize) {
-        self.calls = calls;
-    }
-
-    /// How many calls are not waiting.
-    fn outside(&self) -> usize {
-        let waiting = self.waiting.len() + self.skipped.len();
-        self.calls.saturating_sub(waiting)
     }
 
     /// A request that has no place yet joins the backlog, at the place of its number.
@@ -209,15 +192,6 @@ impl<W> Link<W> {
             self.waiting.insert(id, waiter);
             self.settle(now, wakes);
         }
-        if matches!(
-            self.phase,
-            Phase::Draining {
-                gather: Some(_),
-                ..
-            }
-        ) {
-            self.settle(now, wakes);
-        }
         if self.take_turn(id, now) {
             self.start(id, now, deadline);
             let probe = !self.is_up();
@@ -242,7 +216,7 @@ impl<W> Link<W> {
         self.land(id);
         match &mut self.phase {
             Phase::Probing { by, instead_of, .. } if *by == id => {
-                // It is first in the drain, and alone in its window.
+                // It is the first in the drain now, and alone in its window.
                 self.suspect = *instead_of;
                 self.recover(now);
             }
@@ -271,18 +245,14 @@ impl<W> Link<W> {
         let quiet = self
             .disturbed
             .is_none_or(|last| now.saturating_sub(last) >= STABLE);
-        let suspect = self.suspect.take_if(|suspect| *suspect == id).is_some();
+        let poison = self.suspect == Some(id) && how.blamed;
         let after = match self.phase {
-            Phase::Up | Phase::Draining { .. } if suspect && how.breaks => After::Poisoned,
+            Phase::Up | Phase::Draining { .. } if poison => After::Poisoned,
             Phase::Up | Phase::Draining { .. } => {
                 self.disturbed = Some(now);
                 let one_connection = how.breaks && !how.immediate;
-                if one_connection && (how.paid || !how.stays) {
-                    if how.stays && self.gathers(id, how.size) {
-                        After::Gathers
-                    } else {
-                        After::StillUp
-                    }
+                if one_connection && !(how.stays && (how.in_order || !how.paid)) {
+                    After::StillUp
                 } else {
                     self.since = now;
                     self.attempts = 0;
@@ -290,7 +260,10 @@ impl<W> Link<W> {
                     if quiet {
                         self.delay = FIRST_STEP;
                     }
-                    After::WentDown { fresh: quiet }
+                    match one_connection && how.in_order {
+                        true => After::Gathers,
+                        false => After::WentDown { fresh: quiet },
+                    }
                 }
             }
             Phase::Probing { by, instead_of, .. } if by == id => {
@@ -300,21 +273,20 @@ impl<W> Link<W> {
             }
             Phase::Probing { .. } | Phase::Down { .. } => After::Late,
         };
-        if let After::WentDown { .. } = after {
+        let pause = match after {
             // Until the backoff has said more.
-            let probe_at = now + self.delay.max(FIRST_STEP);
-            self.suspect = None;
+            After::WentDown { .. } => Some(self.delay.max(FIRST_STEP)),
+            After::Gathers => Some(GATHER),
+            After::StillUp | After::Poisoned | After::Late => None,
+        };
+        if let Some(pause) = pause {
+            let probe_at = now + pause;
             self.phase = Phase::Down { probe_at };
         }
-        if after == After::Gathers {
-            self.gather(now);
-        }
-        let replayed_at_once = after == After::StillUp && how.stays;
-        if !replayed_at_once {
+        let stays = how.stays && after != After::Poisoned;
+        if after != After::StillUp || !stays {
             self.give_back_turn(id);
-            let new_place = how.size.filter(|_| after == After::Gathers);
-            let stays = how.stays && after != After::Poisoned;
-            if let Some(size) = self.land(id).or(new_place).filter(|_| stays) {
+            if let Some(size) = self.land(id).filter(|_| stays) {
                 self.join(id, size, how.broke, now, wakes);
             }
         }
@@ -342,13 +314,10 @@ impl<W> Link<W> {
         {
             self.bytes -= waiter.size;
         }
+        self.suspect.take_if(|suspect| *suspect == id);
         self.give_back_turn(id);
-        match &mut self.phase {
-            Phase::Probing { by, .. } if *by == id => {
-                self.phase = Phase::Down { probe_at: now };
-            }
-            Phase::Draining { gather, .. } if self.waiting.is_empty() => *gather = None,
-            _ => {}
+        if matches!(self.phase, Phase::Probing { by, .. } if by == id) {
+            self.phase = Phase::Down { probe_at: now };
         }
         self.settle(now, wakes);
     }
@@ -431,46 +400,15 @@ impl<W> Link<W> {
         self.held() == 0 && self.failed.is_empty() && now.saturating_sub(old) >= STABLE
     }
 
-    /// Whether this broken connection may have broken others, so that it is not for this one alone
-    /// to be replayed at once.
-    fn gathers(&self, id: Id, size: Option<usize>) -> bool {
-        let gathering = matches!(
-            self.phase,
-            Phase::Draining {
-                gather: Some(_),
-                ..
-            }
-        );
-        let has_place = size.is_some() || self.flying.contains_key(&id);
-        has_place && (gathering || self.outside() > 1)
-    }
-
-    /// A connection broke: those that broke with it are gathered, and then replayed without a probe.
-    fn gather(&mut self, now: Time) {
-        if self.phase == Phase::Up {
-            self.drain(usize::MAX);
-        }
-        if let Phase::Draining { gather, turn, .. } = &mut self.phase {
-            gather.get_or_insert(now.saturating_add(GATHER));
-            if turn.is_some_and(|turn| !turn.taken) {
-                *turn = None;
-            }
-        }
-    }
-
-    fn drain(&mut self, window: usize) {
+    fn recover(&mut self, now: Time) {
+        let (window, flying, turn, until) = (1, 0, None, None);
         self.phase = Phase::Draining {
             window,
-            flying: 0,
-            turn: None,
-            until: None,
-            gather: None,
+            flying,
+            turn,
+            until,
         };
         self.recoveries += 1;
-    }
-
-    fn recover(&mut self, now: Time) {
-        self.drain(1);
         self.since = now;
         self.disturbed = Some(now);
     }
@@ -538,10 +476,6 @@ impl<W> Link<W> {
             Phase::Draining {
                 turn: Some(turn), ..
             } if !turn.taken => [Some(turn.given), Some(turn.given.saturating_add(patience))],
-            Phase::Draining {
-                gather: Some(until),
-                ..
-            } => [Some(until), Some(until.saturating_add(patience))],
             // The window is full, or the last one is about to call.
             Phase::Draining { until, .. } => [until, None],
         };
@@ -626,17 +560,10 @@ impl<W> Link<W> {
     /// Gives the next turn of a drain, ends a drain, and wakes those who have to be told something
     /// new. Ends every change.
     fn settle(&mut self, now: Time, wakes: &mut Vec<W>) {
-        let outside = self.outside();
-        if let Phase::Draining { gather, .. } = &mut self.phase {
-            if outside == 0 || gather.is_some_and(|until| now >= until) {
-                *gather = None;
-            }
-        }
         if let Phase::Draining {
             window,
             flying,
             turn: turn @ None,
-            gather: None,
             ..
         } = &mut self.phase
         {
