@@ -96,14 +96,11 @@ where
             slow.maybe_sent = true;
         }
         let breaks = breaks_one_connection(conn_error.kind());
-        // What was not sent broke nothing.
-        let blamed = breaks && called && conn_error.sent() == Sent::Maybe;
-        if slow.attempts > 1 {
-            // In a row: poison breaks every connection, a bad path fails in more than one way.
-            slow.broke = match blamed {
-                true => slow.broke.saturating_add(1),
-                false => 0,
-            };
+        // What was not sent broke nothing. Where order is strict, nobody may pass the head anyway.
+        let in_order = table.config().in_order;
+        let blamed = breaks && called && conn_error.sent() == Sent::Maybe && !in_order;
+        if blamed && slow.attempts > 1 {
+            slow.broke = slow.broke.saturating_add(1);
         }
         slow.history.push(now - started, conn_error);
         if let Some(observer) = &table.config().observer {
@@ -138,7 +135,7 @@ where
             breaks,
             blamed,
             immediate,
-            in_order: table.config().in_order,
+            in_order,
             stays,
             paid,
             broke,

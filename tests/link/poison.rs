@@ -125,16 +125,9 @@ async fn rule_8_two_poisonous_requests_are_both_found() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rule_8_a_path_that_fails_in_several_ways_lets_nobody_past_the_head() {
-    let mut attempt = 0;
-    let peer = Peer::new(move |_| {
-        attempt += 1;
-        match attempt % 2 {
-            0 => RESET,
-            _ => REFUSED,
-        }
-    });
-    let service = peer.behind(steady());
+async fn in_order_nobody_passes_the_head() {
+    let peer = Peer::that(RESET);
+    let service = peer.behind(steady().in_order());
     let calls: Vec<_> = (0..5)
         .map(|number| send(&service, message(number)))
         .collect();
