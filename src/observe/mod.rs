@@ -1,5 +1,6 @@
 //! Who is told what happens to links and requests.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{ConnError, Destination, Reason};
@@ -69,3 +70,49 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (destination, reason, attempts, elapsed);
     }
 }
+
+macro_rules! through_pointer {
+    ($($pointer:ty),*) => {$(
+        impl<O: Observer + ?Sized> Observer for $pointer {
+            fn attempt_failed(&self, destination: &Destination, error: ConnError, attempts: u32) {
+                (**self).attempt_failed(destination, error, attempts);
+            }
+
+            fn held(&self, destination: &Destination) {
+                (**self).held(destination);
+            }
+
+            fn probe(&self, destination: &Destination) {
+                (**self).probe(destination);
+            }
+
+            fn replay(&self, destination: &Destination, attempt: u32) {
+                (**self).replay(destination, attempt);
+            }
+
+            fn link_down(&self, destination: &Destination, error: ConnError) {
+                (**self).link_down(destination, error);
+            }
+
+            fn link_up(&self, destination: &Destination, outage: Duration) {
+                (**self).link_up(destination, outage);
+            }
+
+            fn recovered(&self, destination: &Destination, attempts: u32, elapsed: Duration) {
+                (**self).recovered(destination, attempts, elapsed);
+            }
+
+            fn failed(
+                &self,
+                destination: &Destination,
+                reason: Reason,
+                attempts: u32,
+                elapsed: Duration,
+            ) {
+                (**self).failed(destination, reason, attempts, elapsed);
+            }
+        }
+    )*};
+}
+
+through_pointer!(Arc<O>, Box<O>);
