@@ -14,6 +14,7 @@ mod link {
     mod poison;
     mod readiness;
     mod replay;
+    mod review;
     mod time;
     mod unclonable;
 }

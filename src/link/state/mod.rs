@@ -173,12 +173,12 @@ impl<W> Link<W> {
         self.settle(now, wakes);
     }
 
-    /// A waiter asks whether it is its turn. `deadline` is when it will give up.
+    /// A waiter asks whether it is its turn. An attempt that it starts now is over at `ends`.
     pub(crate) fn ask(
         &mut self,
         id: Id,
         now: Time,
-        deadline: Option<Time>,
+        ends: Option<Time>,
         wake: W,
         wakes: &mut Vec<W>,
     ) -> Answer {
@@ -190,7 +190,7 @@ impl<W> Link<W> {
             self.settle(now, wakes);
         }
         if self.take_turn(id, now) {
-            self.start(id, now, deadline);
+            self.start(id, now, ends);
             let probe = !self.is_up();
             self.settle(now, wakes);
             return Answer::Go { probe };
@@ -269,7 +269,7 @@ impl<W> Link<W> {
         };
         if let After::WentDown { .. } = after {
             // Until the backoff has said more.
-            let probe_at = now + self.delay.max(FIRST_STEP);
+            let probe_at = now.saturating_add(self.delay.max(FIRST_STEP));
             self.phase = Phase::Down { probe_at };
         }
         let replayed_at_once = after == After::StillUp && how.stays;
@@ -476,9 +476,9 @@ impl<W> Link<W> {
         }
     }
 
-    fn start(&mut self, id: Id, now: Time, deadline: Option<Time>) {
+    fn start(&mut self, id: Id, now: Time, ends: Option<Time>) {
         let head = self.waiting.keys().next().copied();
-        let abandoned = deadline.map(|at| at.saturating_add(self.patience()));
+        let abandoned = ends.map(|at| at.saturating_add(self.patience()));
         if let Some(waiter) = self.waiting.remove(&id) {
             let (size, recovery) = (waiter.size, self.recoveries);
             self.flying.insert(id, Flight { size, recovery });
