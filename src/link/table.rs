@@ -14,6 +14,9 @@ use crate::backoff::{Delays, ErasedBackoff};
 use crate::config::Config;
 use crate::{ConnError, Destination, ExponentialBackoff};
 
+/// With more links in trouble than this, those that are down are forgotten as soon as the others.
+const CROWD: usize = 1_000;
+
 /// All links of a layer: a lock around their state machines, and the wakers.
 ///
 /// A link is in the table only while it is, or was a moment ago, in trouble. User code, wakers
@@ -432,8 +435,12 @@ impl State {
             return;
         }
         self.next_sweep = now + STABLE;
+        let crowded = self.links.len() > CROWD;
         let old = |(destination, entry): (&Destination, &Entry)| {
-            entry.link.is_forgettable(now).then(|| destination.clone())
+            entry
+                .link
+                .is_forgettable(now, crowded)
+                .then(|| destination.clone())
         };
         let old: Vec<_> = self.links.iter().filter_map(old).collect();
         for destination in old {

@@ -151,6 +151,24 @@ async fn rule_10_the_end_of_a_callers_time_is_not_an_outage() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rule_4_a_link_that_is_down_stays_down_while_nobody_calls() {
+    let peer = Peer::that(REFUSED);
+    let service = peer.behind(steady());
+    let only = send(&service, message(0));
+    settle().await;
+    only.abort();
+    pass(60 * SECOND).await;
+    peer.forget_attempts();
+    peer.now_does(Does::FailAfter(10 * MS, io::ErrorKind::ConnectionRefused));
+    pass(MS).await;
+    let _calls: Vec<_> = (1..100)
+        .map(|number| send(&service, message(number)))
+        .collect();
+    settle().await;
+    assert_eq!(peer.attempts(), [1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn rule_9_sizes_that_can_not_be_added_are_full() {
     #[derive(Clone)]
     struct Huge;

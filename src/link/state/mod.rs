@@ -30,6 +30,9 @@ pub(crate) type Id = u64;
 /// An outage that begins within this time of the last connection error goes on with its backoff.
 pub(crate) const STABLE: Duration = Duration::from_secs(10);
 
+/// A link that is down is forgotten when nobody has called for so long after its probe was due.
+const STALE: Duration = Duration::from_secs(600);
+
 /// After so many replays that broke a connection, the head of the backlog is passed over once.
 const POISONOUS: u32 = 3;
 
@@ -379,13 +382,16 @@ impl<W> Link<W> {
     }
 
     /// Whether nothing would be lost by forgetting it: nobody has a place, and what it knows is old.
-    pub(crate) fn is_forgettable(&self, now: Time) -> bool {
-        let old = match self.phase {
-            Phase::Up => self.disturbed.unwrap_or(self.since),
-            Phase::Down { probe_at } => probe_at,
+    /// That a link is down is remembered longer than what is known of one that is up, unless there
+    /// is a crowd of them.
+    pub(crate) fn is_forgettable(&self, now: Time, crowded: bool) -> bool {
+        let (last, keep) = match self.phase {
+            Phase::Up => (self.disturbed.unwrap_or(self.since), STABLE),
+            Phase::Down { probe_at } if crowded => (probe_at, STABLE),
+            Phase::Down { probe_at } => (probe_at, STALE),
             Phase::Probing { .. } | Phase::Draining { .. } => return false,
         };
-        self.held() == 0 && self.failed.is_empty() && now.saturating_sub(old) >= STABLE
+        self.held() == 0 && self.failed.is_empty() && now.saturating_sub(last) >= keep
     }
 
     fn recover(&mut self, now: Time) {
