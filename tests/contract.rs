@@ -1,6 +1,6 @@
 //! The public API, item by item, as it is promised: this file has to compile.
 
-#![allow(clippy::let_underscore_future)]
+#![allow(clippy::unwrap_used)]
 
 use std::cell::Cell;
 use std::error::Error as StdError;
@@ -73,7 +73,7 @@ async fn the_bare_name_and_the_constructors() {
     let layer: RetryOnConnErr<DefaultPolicy, ByTrait, Inline> = Default::default();
     let _: ConnRetry<_, DefaultPolicy, ByTrait, Inline> = layer.clone().layer(service_fn(echo));
     static LAYER: RetryOnConnErr = RetryOnConnErr::new();
-    let _ = (&LAYER).layer(service_fn(echo));
+    let _ = LAYER.layer(service_fn(echo));
     fn in_a_signature(_: RetryOnConnErr) {}
     in_a_signature(RetryOnConnErr);
 }
@@ -139,7 +139,7 @@ async fn policies_behind_pointers() {
     policy_is::<String>(DefaultPolicy::new());
     let shared: Arc<dyn ConnErrorPolicy<String>> = Arc::new(Own);
     let boxed: Box<dyn ConnErrorPolicy<String>> = Box::new(Own);
-    let function = policy_fn(|error| classify(error));
+    let function = policy_fn(classify);
     policy_is::<u8>(&function);
     let recognizes = DefaultPolicy::new()
         .recognize(|_: &std::fmt::Error| Some(ConnError::new(ConnErrorKind::Other)))
@@ -291,7 +291,6 @@ fn auto_traits() {
     let future: ResponseFuture<_, _, _, _, _> = service.call(String::new());
     sendable(&future);
     let _ = service.into_inner();
-    let _: Box<dyn Fn(&dyn ConnErrorPolicy<u8>)> = Box::new(|_| ());
     let _: Option<Arc<dyn Observer>> = None;
 }
 
@@ -327,9 +326,7 @@ fn services_that_are_neither_send_nor_static() {
             Ok::<_, io::Error>(message)
         }
     });
-    let service = RetryOnConnErr.layer(&inner);
-    drop(service);
-    let service = RetryOnConnErr.layer(inner.clone());
+    let service = RetryOnConnErr.layer(inner);
     // No runtime either, as long as nothing has to wait.
     let end = service.clone().oneshot("a".to_owned()).now_or_never();
     assert_eq!(end.unwrap().unwrap(), "a");

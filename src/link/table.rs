@@ -78,6 +78,7 @@ pub(super) struct Effects {
     wakes: Vec<Waker>,
     /// Dropping these runs user code.
     trash: Vec<Delays>,
+    wakers: Vec<Waker>,
     errors: Vec<LastError>,
 }
 
@@ -168,7 +169,8 @@ impl Table {
         let limits = &self.config.limits;
         let held = self.run(|state, now, effects| {
             state.sweep(now, effects);
-            state.room.remove(&id); // it may have waited there
+            let waited = state.room.remove(&id);
+            effects.wakers.extend(waited.and_then(|of| of.waker));
             if state
                 .links
                 .get(destination)
@@ -391,6 +393,7 @@ impl State {
         let entry = self.links.get_mut(destination)?;
         let before = Share::of(&entry.link);
         let result = f(entry, &mut effects.wakes);
+        effects.wakers.append(&mut entry.link.old);
         let after = Share::of(&entry.link);
         self.held = self.held - before.held + after.held;
         self.bytes = self.bytes - before.bytes + after.bytes;

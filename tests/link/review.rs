@@ -1,13 +1,15 @@
 //! Found in review: what happens at the seams between the rules.
 
+use std::future::Future;
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Wake, Waker};
 
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout};
 use tower_conn_retry::{
-    ConnError, Destination, Limits, Links, Observer, Reason, Replayable, RetryOnConnErr, Unsent,
-    WhenFull,
+    ConnError, ConnErrorKind, Destination, Limits, Links, Observer, Outlook, Reason, Replayable,
+    RetryOnConnErr, Unsent, WhenFull, classify, policy_fn,
 };
 
 use super::peer::*;
@@ -264,4 +266,123 @@ async fn can_replay_is_asked_before_each_replay() {
     assert_eq!(error.reason(), Reason::NotReplayable);
     assert_eq!(*attempts.lock().unwrap(), 1);
     assert_eq!(error.attempts(), 1);
+}
+
+struct Looks(Mutex<Option<Links>>);
+impl Wake for Looks {
+    fn wake(self: Arc<Self>) {}
+}
+impl Drop for Looks {
+    fn drop(&mut self) {
+        if let Some(l) = self.0.lock().unwrap().take() {
+            l.status();
+        }
+    }
+}
+
+#[test]
+fn rule_15_a_waker_that_is_dropped_may_look_at_the_links() {
+    let (tx, rx) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let rt = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        rt.block_on(async {
+            let peer = Peer::that(REFUSED);
+            let service = peer.behind(steady());
+            let mut held = Box::pin(call(&service, message(0)));
+            let mut third = Box::pin(call(&service, message(1)));
+            let mut fourth = Box::pin(call(&service, message(2)));
+            for f in [&mut held, &mut third, &mut fourth] {
+                let waker = Waker::from(Arc::new(Looks(Mutex::new(Some(service.links())))));
+                let _ = f.as_mut().poll(&mut Context::from_waker(&waker));
+            }
+            for f in [&mut held, &mut third, &mut fourth] {
+                assert!(f.now_or_never().is_none());
+            }
+        });
+        let _ = tx.send(());
+    });
+    rx.recv_timeout(3 * SECOND).expect("deadlock");
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "an attempt from before the outage takes a link down that is back"]
+async fn rule_3_a_failure_from_before_the_recovery_is_no_new_outage() {
+    let peer = Peer::that(Does::FailAfter(20 * SECOND, io::ErrorKind::TimedOut));
+    let s = peer.behind(steady());
+    let stale: Vec<_> = (0..3).map(|n| send(&s, message(n))).collect();
+    pass(SECOND).await;
+    peer.now_does(REFUSED);
+    let held = send(&s, message(10));
+    pass(SECOND).await;
+    peer.now_does(Does::Answer);
+    held.await.unwrap().unwrap();
+    pass(15 * SECOND).await;
+    assert!(call(&s, message(11)).await.is_ok());
+    for x in stale {
+        x.await.unwrap().unwrap();
+    }
+    assert_eq!(s.links().status()[0].attempts(), 0, "took the link down");
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "a stalled first of those who wait for a place holds up the others"]
+async fn rule_17_a_stalled_caller_who_waits_for_a_place_blocks_nobody() {
+    let peer = Peer::that(REFUSED);
+    let s = peer.behind(
+        steady()
+            .limits(Limits::new().requests(1))
+            .when_full(WhenFull::Wait)
+            .never_give_up(),
+    );
+    let first = send(&s, message(0));
+    settle().await;
+    let mut stalled = call(&s, message(1));
+    assert!((&mut stalled).now_or_never().is_none());
+    let next = send(&s, message(2));
+    settle().await;
+    // First leaves while the link is down.
+    first.abort();
+    pass(10 * SECOND).await;
+    assert!(peer.attempts().contains(&2), "{:?}", peer.attempts());
+    drop(next);
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "a probe that is refused for good counts as a recovery"]
+async fn rule_14_a_permanent_error_of_a_probe_is_not_a_recovery() {
+    let peer = Peer::that(Does::Fail(io::ErrorKind::TimedOut));
+    let policy = policy_fn(|e| {
+        let c = classify(e)?;
+        Some(if c.kind() == ConnErrorKind::Refused {
+            c.with_outlook(Outlook::Permanent)
+        } else {
+            c
+        })
+    });
+    let s = peer.behind(steady().policy(policy));
+    let a = send(&s, message(0));
+    settle().await;
+    peer.now_does(REFUSED);
+    a.await.unwrap().unwrap_err();
+    let st = s.links().status();
+    assert!(!st[0].is_up(), "says it is up: {st:?}");
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "a probe in flight whose caller stalls is kept until its deadline"]
+async fn rule_17_a_probe_in_flight_whose_caller_stalls_blocks_nobody() {
+    let peer = Peer::that(REFUSED);
+    let s = peer.behind(steady());
+    let mut a = call(&s, message(0));
+    assert!((&mut a).now_or_never().is_none());
+    peer.now_does(Does::AnswerAfter(50 * MS));
+    pass(100 * MS).await;
+    assert!((&mut a).now_or_never().is_none());
+    // a is the probe, in flight, and polled no more.
+    let began = Instant::now();
+    let r = timeout(3600 * SECOND, call(&s, message(1))).await;
+    assert!(began.elapsed() < 10 * SECOND, "{:?} {r:?}", began.elapsed());
 }

@@ -63,6 +63,8 @@ pub(crate) struct Link<W> {
     recoveries: u64,
     /// The head was passed over last time, so it is its turn.
     head_next: bool,
+    /// What woke waiters who are gone or have another waker now. Dropping a waker can run anything.
+    pub(super) old: Vec<W>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -165,6 +167,7 @@ impl<W> Link<W> {
             told: [None, None],
             recoveries: 0,
             head_next: false,
+            old: Vec::new(),
         }
     }
 
@@ -200,7 +203,7 @@ impl<W> Link<W> {
         }
         self.settle(now, wakes);
         if let Some(waiter) = self.waiting.get_mut(&id) {
-            waiter.wake = Some(wake);
+            self.old.extend(waiter.wake.replace(wake));
         }
         self.alarm(id)
     }
@@ -305,6 +308,7 @@ impl<W> Link<W> {
             .or_else(|| self.skipped.remove(&id))
         {
             self.bytes -= waiter.size;
+            self.old.extend(waiter.wake);
         }
         self.give_back_turn(id);
         if matches!(self.phase, Phase::Probing { by, .. } if by == id) {
@@ -487,6 +491,7 @@ impl<W> Link<W> {
         let abandoned = ends.map(|at| at.saturating_add(self.patience()));
         if let Some(waiter) = self.waiting.remove(&id) {
             let (size, recovery) = (waiter.size, self.recoveries);
+            self.old.extend(waiter.wake);
             self.flying.insert(id, Flight { size, recovery });
         }
         match &mut self.phase {
