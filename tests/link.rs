@@ -1,6 +1,6 @@
 //! The rules of a link, one module for each group of them. Mocks and virtual time only.
 
-#![allow(unreachable_pub)]
+#![allow(unreachable_pub, clippy::unwrap_used)]
 
 mod link {
     mod bad_input;
@@ -14,6 +14,8 @@ mod link {
     mod poison;
     mod readiness;
     mod replay;
+    mod review;
+    mod stress;
     mod time;
     mod unclonable;
 }

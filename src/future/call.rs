@@ -58,10 +58,14 @@ impl<S, Req, P, R> Call<S, Req, P, R> {
             .as_ref()
             .and_then(|slow| slow.attempt_at)
             .unwrap_or(started);
+        self.poll_timer(self.attempt_ends(began), cx)
+    }
+
+    /// When an attempt that began at this time is over at the latest.
+    fn attempt_ends(&self, began: Instant) -> Option<Instant> {
         let limit = self.shared.table.config().attempt_timeout;
-        let attempt_ends = limit.and_then(|limit| began.checked_add(limit));
-        let at = attempt_ends.into_iter().chain(self.deadline()).min();
-        self.poll_timer(at, cx)
+        let ends = limit.and_then(|limit| began.checked_add(limit));
+        ends.into_iter().chain(self.deadline()).min()
     }
 
     /// Ready at this time.
@@ -137,6 +141,7 @@ where
                 return Poll::Ready(Err(self.end(Reason::GaveUp)));
             }
             let deadline = self.deadline();
+            let ends = self.attempt_ends(Instant::now());
             let table = self.shared.table.clone();
             let Some(Slow {
                 step,
@@ -149,7 +154,7 @@ where
                 return Poll::Ready(Ok(()));
             };
             *step = Step::Waiting;
-            let at = match place.ask(deadline.map(|at| table.time(at)), cx.waker()) {
+            let at = match place.ask(ends.map(|at| table.time(at)), cx.waker()) {
                 Answer::Go { .. } => {
                     self.ready_service();
                     return Poll::Ready(Ok(()));
@@ -209,7 +214,9 @@ where
             .as_ref()
             .map_or(0, |slow| slow.attempts)
             .saturating_add(1);
-        let Some(mut request) = self.next_request() else {
+        // It may have changed its mind while it waited.
+        let may = attempt == 1 || self.kept.request().is_some_and(R::can_replay);
+        let Some(mut request) = self.next_request().filter(|_| may) else {
             return Err(self.end(Reason::NotReplayable));
         };
         if attempt > 1 {

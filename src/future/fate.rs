@@ -74,9 +74,11 @@ where
         } else {
             seen.with_sent(Sent::No)
         };
-        if let (Kept::Gone { .. }, Some(request)) = (&self.kept, R::take_back(&*error)) {
-            self.kept = Kept::Request(request);
-            conn_error = conn_error.with_sent(Sent::No);
+        if let Kept::Gone { .. } = &self.kept {
+            if let Some(request) = R::take_back(&*error) {
+                self.kept = Kept::Request(request);
+                conn_error = conn_error.with_sent(Sent::No);
+            }
         }
         let kept = &self.kept;
         let destination = slow
@@ -113,6 +115,9 @@ where
         } else {
             self.verdict(&error, conn_error, elapsed)
         };
+        // An attempt that was cut short by the end of the call's own time proves no outage, so it
+        // counts as one broken connection at most.
+        let cut_short = over && error.is::<AttemptTimeout>() && self.was_short(now);
         let Some(slow) = self.slow.as_deref_mut() else {
             return Err(self.error(Reason::NotReplayable, Cause::Own(error), Some(conn_error)));
         };
@@ -132,9 +137,9 @@ where
         };
         let broke = slow.broke;
         let how = Failed {
-            breaks,
+            breaks: breaks || cut_short,
             blamed,
-            immediate,
+            immediate: immediate && !cut_short,
             in_order,
             stays,
             paid,
@@ -171,6 +176,16 @@ where
             return Ok(());
         }
         self.hold(None)
+    }
+
+    /// Whether the attempt that ends now had neither the time of an attempt nor half of the call's.
+    fn was_short(&self, now: Instant) -> bool {
+        let config = self.shared.table.config();
+        let half = config.give_up_after.map(|limit| limit / 2);
+        let enough = config.attempt_timeout.into_iter().chain(half).min();
+        let began = self.slow.as_ref().and_then(|slow| slow.attempt_at);
+        let lasted = began.or(self.started).map(|began| now - began);
+        lasted < enough
     }
 
     /// Will there be another attempt?

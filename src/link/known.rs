@@ -3,32 +3,38 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Remembers which destinations have worked (rule 14), by their hashes, in a fixed space and without
 /// a lock.
 ///
-/// Each hash has one slot; the destination that worked last in a slot is remembered. So a client
-/// that talks to more than a few hundred destinations forgets some of them, and may then believe
-/// a permanent error of one. The other way round is as good as impossible.
-pub(crate) struct Known([AtomicU64; Self::SLOTS]);
+/// Each hash has a few slots that it shares with others, one cache line. Only a client that talks to
+/// several hundred destinations forgets some of them, and may then believe a permanent error of
+/// one. The other way round is as good as impossible.
+pub(crate) struct Known([[AtomicU64; Self::WAYS]; Self::SETS]);
 
 impl Known {
-    const SLOTS: usize = 512;
+    const SETS: usize = 128;
+    const WAYS: usize = 8;
 
     pub(crate) fn new() -> Self {
-        Self([const { AtomicU64::new(0) }; Self::SLOTS])
+        Self([const { [const { AtomicU64::new(0) }; Self::WAYS] }; Self::SETS])
     }
 
     /// The destination of this hash has worked. Writes only if that is news.
     pub(crate) fn learn(&self, hash: u64) {
-        let slot = self.slot(hash);
-        if slot.load(Ordering::Relaxed) != hash {
-            slot.store(hash, Ordering::Relaxed);
+        if self.contains(hash) {
+            return;
         }
+        let set = self.set(hash);
+        let free = set.iter().find(|slot| slot.load(Ordering::Relaxed) == 0);
+        // The upper bits: the lower ones chose the set.
+        let slot = free.unwrap_or(&set[(hash >> 61) as usize]);
+        slot.store(hash, Ordering::Relaxed);
     }
 
     pub(crate) fn contains(&self, hash: u64) -> bool {
-        hash != 0 && self.slot(hash).load(Ordering::Relaxed) == hash
+        let mut set = self.set(hash).iter();
+        hash != 0 && set.any(|slot| slot.load(Ordering::Relaxed) == hash)
     }
 
-    fn slot(&self, hash: u64) -> &AtomicU64 {
-        &self.0[hash as usize % Self::SLOTS]
+    fn set(&self, hash: u64) -> &[AtomicU64; Self::WAYS] {
+        &self.0[hash as usize % Self::SETS]
     }
 }
 
@@ -50,5 +56,24 @@ mod tests {
         );
         let last = hashes().step_by(2).last();
         assert!(last.is_some_and(|hash| known.contains(hash)));
+    }
+
+    #[test]
+    fn hundreds_are_known_at_once() {
+        let known = Known::new();
+        let hashes = || (0..300).map(|n| crate::Destination::new(format!("host-{n}")).hash64());
+        hashes().for_each(|hash| known.learn(hash));
+        let forgotten = hashes().filter(|hash| !known.contains(*hash)).count();
+        assert_eq!(forgotten, 0);
+    }
+
+    #[test]
+    fn there_is_always_room_for_the_last() {
+        let known = Known::new();
+        for n in 0..100_000 {
+            let hash = crate::Destination::new(format!("host-{n}")).hash64();
+            known.learn(hash);
+            assert!(known.contains(hash));
+        }
     }
 }

@@ -36,7 +36,9 @@ impl Links {
     }
 
     /// The links that are, or were a moment ago, in trouble, in no particular order. A destination
-    /// that is not listed is up; it is forgotten 10 s or more after its last connection error.
+    /// that is not listed is up; it is forgotten 10 s or more after its last connection error. One
+    /// that is down and that nobody calls any more is forgotten after 10 min, or sooner if there
+    /// are more than 1,000.
     pub fn status(&self) -> Vec<LinkStatus> {
         self.table.read(|state, now| {
             let links = state.links.iter();

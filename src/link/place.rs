@@ -24,10 +24,10 @@ impl Place {
         }
     }
 
-    /// Is it this one's turn?
-    pub(crate) fn ask(&self, deadline: Option<Time>, waker: &Waker) -> Answer {
+    /// Is it this one's turn? An attempt that it starts now is over at `ends`.
+    pub(crate) fn ask(&self, ends: Option<Time>, waker: &Waker) -> Answer {
         self.table
-            .ask(&self.destination, self.id, deadline, waker.clone())
+            .ask(&self.destination, self.id, ends, waker.clone())
     }
 
     /// The attempt has called the service.

@@ -9,10 +9,13 @@ use tokio::time::Instant;
 
 use super::known::Known;
 use super::state::{After, Answer, Failed, Id, Link, STABLE, Time};
-use super::{LinksSummary, Place, Room, WhenFull};
+use super::{Limits, LinksSummary, Place, Room, WhenFull};
 use crate::backoff::{Delays, ErasedBackoff};
 use crate::config::Config;
 use crate::{ConnError, Destination, ExponentialBackoff};
+
+/// With more links in trouble than this, those that are down are forgotten as soon as the others.
+const CROWD: usize = 1_000;
 
 /// All links of a layer: a lock around their state machines, and the wakers.
 ///
@@ -41,8 +44,16 @@ pub(super) struct State {
     /// Links through which a new call can't go directly.
     shut: usize,
     /// Callers who wait for a place.
-    room: BTreeMap<Id, Option<Waker>>,
+    room: BTreeMap<Id, Applicant>,
     next_sweep: Time,
+    /// The last summary.
+    told: (usize, usize),
+}
+
+/// A caller who waits for a place.
+struct Applicant {
+    waker: Option<Waker>,
+    size: usize,
 }
 
 pub(super) struct Entry {
@@ -67,6 +78,7 @@ pub(super) struct Effects {
     wakes: Vec<Waker>,
     /// Dropping these runs user code.
     trash: Vec<Delays>,
+    wakers: Vec<Waker>,
     errors: Vec<LastError>,
     /// Links that were down.
     forgotten: Vec<Destination>,
@@ -159,7 +171,8 @@ impl Table {
         let limits = &self.config.limits;
         let held = self.run(|state, now, effects| {
             state.sweep(now, effects);
-            state.room.remove(&id); // it may have waited there
+            let waited = state.room.remove(&id);
+            effects.wakers.extend(waited.and_then(|of| of.waker));
             if state
                 .links
                 .get(destination)
@@ -172,11 +185,11 @@ impl Table {
             }
             let wait = self.config.when_full == WhenFull::Wait;
             let outranked = wait && state.room.keys().next().is_some_and(|first| *first < id);
-            while outranked || !limits.allow(state.held + 1, state.bytes + size) {
+            while outranked || !state.has_room(limits, size) {
                 match self.config.when_full {
                     WhenFull::DropOldest if state.drop_oldest(now, effects) => {}
                     WhenFull::Wait => {
-                        state.room.insert(id, waker);
+                        state.room.insert(id, Applicant { waker, size });
                         return Hold::Room(Room::new(self.clone(), id));
                     }
                     WhenFull::Reject | WhenFull::DropOldest => return Hold::Full,
@@ -224,11 +237,6 @@ impl Table {
             });
             changed.unwrap_or((After::Late, now, false, None))
         });
-        if let After::WentDown { .. } | After::Gathers = after {
-            if let (true, Some(observer)) = (was_up, &self.config.observer) {
-                observer.link_down(destination, error);
-            }
-        }
         if let After::WentDown { fresh } = after {
             let delays = delays.filter(|_| !fresh);
             let mut delays = delays.unwrap_or_else(|| self.config.start_backoff());
@@ -240,6 +248,12 @@ impl Table {
                 });
                 effects.trash.extend(superfluous.flatten());
             });
+        }
+        if let (true, After::WentDown { .. } | After::Gathers) = (was_up, after) {
+            // Last, so that it may wake the link.
+            if let Some(observer) = &self.config.observer {
+                observer.link_down(destination, error);
+            }
         }
         after
     }
@@ -268,12 +282,12 @@ impl Table {
         &self,
         destination: &Destination,
         id: Id,
-        deadline: Option<Time>,
+        ends: Option<Time>,
         waker: Waker,
     ) -> Answer {
         let answer = self.run(|state, now, effects| {
             state.link(destination, effects, |entry, wakes| {
-                entry.link.ask(id, now, deadline, waker, wakes)
+                entry.link.ask(id, now, ends, waker, wakes)
             })
         });
         if let (Some(Answer::Go { probe: true }), Some(observer)) = (answer, &self.config.observer)
@@ -338,34 +352,40 @@ impl Table {
     fn run<R>(&self, f: impl FnOnce(&mut State, Time, &mut Effects) -> R) -> R {
         let now = self.time(Instant::now());
         let mut effects = Effects::default();
-        let result = {
+        let (result, news) = {
             let mut state = self.lock();
             let result = f(&mut state, now, &mut effects);
-            if self.config.limits.allow(state.held + 1, state.bytes) {
-                if let Some(mut first) = state.room.first_entry() {
-                    effects.wakes.extend(first.get_mut().take());
+            if let Some((id, size)) = state.room.iter().next().map(|(id, of)| (*id, of.size)) {
+                // Only if it fits: it would look, and come back here.
+                if state.has_room(&self.config.limits, size) {
+                    let first = state.room.get_mut(&id);
+                    effects.wakes.extend(first.and_then(|of| of.waker.take()));
                 }
             }
             match state.shut {
                 0 => self.gate.fetch_and(!1, Ordering::Relaxed),
                 _ => self.gate.fetch_or(1, Ordering::Relaxed),
             };
-            self.down.store(state.down, Ordering::Relaxed);
-            self.waiting
-                .store(state.held + state.room.len(), Ordering::Relaxed);
-            result
+            let summary = (state.down, state.held + state.room.len());
+            let news = std::mem::replace(&mut state.told, summary) != summary;
+            self.down.store(summary.0, Ordering::Relaxed);
+            self.waiting.store(summary.1, Ordering::Relaxed);
+            (result, news)
         };
         effects.wakes.into_iter().for_each(Waker::wake);
         if let Some(observer) = &self.config.observer {
             let forgotten = effects.forgotten.iter();
             forgotten.for_each(|destination| observer.link_forgotten(destination));
         }
-        self.summary.send_if_modified(|summary| {
-            // Read in here, so that the last to come publishes the last state.
-            let down = self.down.load(Ordering::Relaxed);
-            let waiting = self.waiting.load(Ordering::Relaxed);
-            summary.update(down, waiting)
-        });
+        // Without news the channel is not touched: who only looks may be holding it.
+        if news {
+            self.summary.send_if_modified(|summary| {
+                // Read in here, so that the last to come publishes the last state.
+                let down = self.down.load(Ordering::Relaxed);
+                let waiting = self.waiting.load(Ordering::Relaxed);
+                summary.update(down, waiting)
+            });
+        }
         result
     }
 }
@@ -381,17 +401,29 @@ impl State {
         let entry = self.links.get_mut(destination)?;
         let before = Share::of(&entry.link);
         let result = f(entry, &mut effects.wakes);
+        effects.wakers.append(&mut entry.link.old);
         let after = Share::of(&entry.link);
-        self.held = self.held + after.held - before.held;
-        self.bytes = self.bytes + after.bytes - before.bytes;
-        self.down = self.down + after.down - before.down;
-        self.shut = self.shut + after.shut - before.shut;
+        self.held = self.held - before.held + after.held;
+        self.bytes = self.bytes - before.bytes + after.bytes;
+        self.down = self.down - before.down + after.down;
+        self.shut = self.shut - before.shut + after.shut;
         if after.shut < before.shut {
             // Some who wait for a place may not need one any more.
-            let room = self.room.values_mut();
-            effects.wakes.extend(room.filter_map(Option::take));
+            self.call_room(effects);
         }
         Some(result)
+    }
+
+    /// Whether one more request, of this size, can be held.
+    fn has_room(&self, limits: &Limits, size: usize) -> bool {
+        let bytes = self.bytes.checked_add(size);
+        bytes.is_some_and(|bytes| limits.allow(self.held + 1, bytes))
+    }
+
+    /// Has everybody who waits for a place look again.
+    fn call_room(&mut self, effects: &mut Effects) {
+        let room = self.room.values_mut();
+        effects.wakes.extend(room.filter_map(|of| of.waker.take()));
     }
 
     /// Makes room. Whether there was anything to drop.
@@ -414,8 +446,12 @@ impl State {
             return;
         }
         self.next_sweep = now + STABLE;
+        let crowded = self.links.len() > CROWD;
         let old = |(destination, entry): (&Destination, &Entry)| {
-            entry.link.is_forgettable(now).then(|| destination.clone())
+            entry
+                .link
+                .is_forgettable(now, crowded)
+                .then(|| destination.clone())
         };
         let old: Vec<_> = self.links.iter().filter_map(old).collect();
         for destination in old {
@@ -423,6 +459,7 @@ impl State {
                 let share = Share::of(&entry.link);
                 self.down -= share.down;
                 self.shut -= share.shut;
+                self.call_room(effects);
                 if share.down > 0 {
                     effects.forgotten.push(destination);
                 }

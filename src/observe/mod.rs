@@ -1,5 +1,6 @@
 //! Who is told what happens to links and requests.
 
+mod forward;
 #[cfg(any(feature = "tracing", feature = "metrics"))]
 mod labels;
 #[cfg(feature = "metrics")]
@@ -88,52 +89,5 @@ pub trait Observer: Send + Sync + 'static {
     /// A request failed for good, after a connection error or waiting.
     fn failed(&self, destination: &Destination, reason: Reason, attempts: u32, elapsed: Duration) {
         let _ = (destination, reason, attempts, elapsed);
-    }
-}
-
-impl<A: Observer, B: Observer> Observer for (A, B) {
-    fn attempt_failed(&self, destination: &Destination, error: ConnError, attempts: u32) {
-        self.0.attempt_failed(destination, error, attempts);
-        self.1.attempt_failed(destination, error, attempts);
-    }
-
-    fn held(&self, destination: &Destination) {
-        self.0.held(destination);
-        self.1.held(destination);
-    }
-
-    fn probe(&self, destination: &Destination) {
-        self.0.probe(destination);
-        self.1.probe(destination);
-    }
-
-    fn replay(&self, destination: &Destination, attempt: u32) {
-        self.0.replay(destination, attempt);
-        self.1.replay(destination, attempt);
-    }
-
-    fn link_down(&self, destination: &Destination, error: ConnError) {
-        self.0.link_down(destination, error);
-        self.1.link_down(destination, error);
-    }
-
-    fn link_up(&self, destination: &Destination, outage: Duration) {
-        self.0.link_up(destination, outage);
-        self.1.link_up(destination, outage);
-    }
-
-    fn link_forgotten(&self, destination: &Destination) {
-        self.0.link_forgotten(destination);
-        self.1.link_forgotten(destination);
-    }
-
-    fn recovered(&self, destination: &Destination, attempts: u32, elapsed: Duration) {
-        self.0.recovered(destination, attempts, elapsed);
-        self.1.recovered(destination, attempts, elapsed);
-    }
-
-    fn failed(&self, destination: &Destination, reason: Reason, attempts: u32, elapsed: Duration) {
-        self.0.failed(destination, reason, attempts, elapsed);
-        self.1.failed(destination, reason, attempts, elapsed);
     }
 }

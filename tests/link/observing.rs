@@ -182,7 +182,7 @@ async fn a_link_that_is_forgotten_while_it_is_down_is_told_of() {
         ..message(1)
     };
     call(&service, once).await.unwrap_err();
-    pass(25 * SECOND).await;
+    pass(700 * SECOND).await;
     service.links().status();
     assert_eq!(*forgotten.0.lock().unwrap(), ["the peer"]);
 }

@@ -17,6 +17,9 @@ pub(crate) type Id = u64;
 /// An outage that begins within this time of the last connection error goes on with its backoff.
 pub(crate) const STABLE: Duration = Duration::from_secs(10);
 
+/// A link that is down is forgotten when nobody has called for so long after its probe was due.
+const STALE: Duration = Duration::from_secs(600);
+
 /// After so many replays that broke a connection, the head of the backlog is passed over once.
 const POISONOUS: u32 = 3;
 
@@ -54,6 +57,8 @@ pub(crate) struct Link<W> {
     /// The head was passed over, and the other one got through. If it breaks a connection now, it is
     /// poison; if not, it was the path.
     suspect: Option<Id>,
+    /// What woke waiters who are gone or have another waker now. Dropping a waker can run anything.
+    pub(super) old: Vec<W>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -165,6 +170,7 @@ impl<W> Link<W> {
             recoveries: 0,
             head_next: false,
             suspect: None,
+            old: Vec::new(),
         }
     }
 
@@ -176,12 +182,12 @@ impl<W> Link<W> {
         self.settle(now, wakes);
     }
 
-    /// A waiter asks whether it is its turn. `deadline` is when it will give up.
+    /// A waiter asks whether it is its turn. An attempt that it starts now is over at `ends`.
     pub(crate) fn ask(
         &mut self,
         id: Id,
         now: Time,
-        deadline: Option<Time>,
+        ends: Option<Time>,
         wake: W,
         wakes: &mut Vec<W>,
     ) -> Answer {
@@ -193,14 +199,14 @@ impl<W> Link<W> {
             self.settle(now, wakes);
         }
         if self.take_turn(id, now) {
-            self.start(id, now, deadline);
+            self.start(id, now, ends);
             let probe = !self.is_up();
             self.settle(now, wakes);
             return Answer::Go { probe };
         }
         self.settle(now, wakes);
         if let Some(waiter) = self.waiting.get_mut(&id) {
-            waiter.wake = Some(wake);
+            self.old.extend(waiter.wake.replace(wake));
         }
         self.alarm(id)
     }
@@ -280,7 +286,7 @@ impl<W> Link<W> {
             After::StillUp | After::Poisoned | After::Late => None,
         };
         if let Some(pause) = pause {
-            let probe_at = now + pause;
+            let probe_at = now.saturating_add(pause);
             self.phase = Phase::Down { probe_at };
         }
         let stays = how.stays && after != After::Poisoned;
@@ -313,6 +319,7 @@ impl<W> Link<W> {
             .or_else(|| self.skipped.remove(&id))
         {
             self.bytes -= waiter.size;
+            self.old.extend(waiter.wake);
         }
         self.suspect.take_if(|suspect| *suspect == id);
         self.give_back_turn(id);
@@ -391,13 +398,16 @@ impl<W> Link<W> {
     }
 
     /// Whether nothing would be lost by forgetting it: nobody has a place, and what it knows is old.
-    pub(crate) fn is_forgettable(&self, now: Time) -> bool {
-        let old = match self.phase {
-            Phase::Up => self.disturbed.unwrap_or(self.since),
-            Phase::Down { probe_at } => probe_at,
+    /// That a link is down is remembered longer than what is known of one that is up, unless there
+    /// is a crowd of them.
+    pub(crate) fn is_forgettable(&self, now: Time, crowded: bool) -> bool {
+        let (last, keep) = match self.phase {
+            Phase::Up => (self.disturbed.unwrap_or(self.since), STABLE),
+            Phase::Down { probe_at } if crowded => (probe_at, STABLE),
+            Phase::Down { probe_at } => (probe_at, STALE),
             Phase::Probing { .. } | Phase::Draining { .. } => return false,
         };
-        self.held() == 0 && self.failed.is_empty() && now.saturating_sub(old) >= STABLE
+        self.held() == 0 && self.failed.is_empty() && now.saturating_sub(last) >= keep
     }
 
     fn recover(&mut self, now: Time) {
@@ -488,11 +498,12 @@ impl<W> Link<W> {
         }
     }
 
-    fn start(&mut self, id: Id, now: Time, deadline: Option<Time>) {
+    fn start(&mut self, id: Id, now: Time, ends: Option<Time>) {
         let head = self.waiting.keys().next().copied();
-        let abandoned = deadline.map(|at| at.saturating_add(self.patience()));
+        let abandoned = ends.map(|at| at.saturating_add(self.patience()));
         if let Some(waiter) = self.waiting.remove(&id) {
             let (size, recovery) = (waiter.size, self.recoveries);
+            self.old.extend(waiter.wake);
             self.flying.insert(id, Flight { size, recovery });
         }
         match &mut self.phase {
