@@ -21,11 +21,11 @@ pub struct Inline;
 /// use tower::ServiceBuilder;
 /// use tower_conn_retry::RetryOnConnErr;
 ///
-/// # fn wrap<S>(client: S) {
+/// # fn wrap<S: Clone>(client: S) {
 /// // As it comes:
 /// let service = ServiceBuilder::new().layer(RetryOnConnErr).service(client);
 /// # }
-/// # fn wrap_more<S>(client: S) {
+/// # fn wrap_more<S: Clone>(client: S) {
 /// // With settings:
 /// let layer = RetryOnConnErr::new()
 ///     .attempt_timeout(Duration::from_secs(10))

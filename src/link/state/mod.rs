@@ -1,19 +1,6 @@
 //! The state machine of one link. It has no clock, no waker and no I/O: the time comes in as a
 //! number, and whom to wake goes out as a list.
-//!
-//! ```text
-//!            a connection error that is more than one broken connection
-//!      ┌────┐ ────────────────────────────────────────────────► ┌──────┐
-//!      │ Up │                                                   │ Down │◄─┐
-//!      └────┘ ◄──┐                                              └──────┘  │ the probe failed,
-//!         ▲      │ nobody is waiting                    the delay │       │ or was dropped
-//!         │      │                                        is over ▼       │
-//!         │   ┌──────────┐        the probe got through       ┌─────────┐ │
-//!         └── │ Draining │ ◄───────────────────────────────── │ Probing │─┘
-//!   the last  └──────────┘                                    └─────────┘
-//!   has called     │  a drained request failed                     ▲
-//!                  └──────────────────────────────────────► Down ──┘
-//! ```
+#![doc = include_str!("diagram.md")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

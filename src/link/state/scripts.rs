@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use super::{After, Answer, Failed, Id, Link, Time};
 use crate::Reason;
@@ -88,6 +90,8 @@ struct World {
     dropped: usize,
     /// Who was let go, in order.
     gone: Vec<Id>,
+    /// Changes of the phase.
+    changes: BTreeSet<(String, String)>,
 }
 
 impl World {
@@ -100,6 +104,7 @@ impl World {
             poisoned: 0,
             dropped: 0,
             gone: Vec::new(),
+            changes: BTreeSet::new(),
         }
     }
 
@@ -111,6 +116,7 @@ impl World {
 
     fn change_unchecked<T>(&mut self, f: impl FnOnce(&mut Link<Id>, Time, &mut Vec<Id>) -> T) -> T {
         let mut wakes = Vec::new();
+        let before = self.phase();
         let result = f(&mut self.link, self.now, &mut wakes);
         for id in wakes {
             self.callers
@@ -118,7 +124,16 @@ impl World {
                 .expect("only those who are there are woken")
                 .woken = true;
         }
+        let after = self.phase();
+        if before != after {
+            self.changes.insert((before, after));
+        }
         result
+    }
+
+    fn phase(&self) -> String {
+        let phase = format!("{:?}", self.link.phase);
+        phase.split(' ').next().unwrap_or_default().to_owned()
     }
 
     fn check(&self) {
@@ -352,6 +367,27 @@ impl World {
         assert_eq!((self.link.held(), self.link.held_bytes()), (0, 0));
         assert!(self.link.failed.is_empty());
     }
+}
+
+/// The table below the diagram holds all changes of the phase, and no other.
+#[test]
+fn the_diagram_is_true() {
+    let rows = include_str!("diagram.md").lines().filter_map(|line| {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        Some((cells.next()?.to_owned(), cells.next()?.to_owned()))
+    });
+    let drawn: BTreeSet<_> = rows.skip(2).collect();
+    let mut seen = BTreeSet::new();
+    let mut runner = TestRunner::deterministic();
+    let scripts = proptest::collection::vec(step(), 1..120);
+    for _ in 0..1_000 {
+        let script = scripts.new_tree(&mut runner).expect("a script").current();
+        let mut world = World::new();
+        script.into_iter().for_each(|step| world.step(step));
+        world.finish();
+        seen.append(&mut world.changes);
+    }
+    assert_eq!(drawn, seen);
 }
 
 proptest! {
