@@ -189,7 +189,11 @@ const CASES: &[Case] = &[
         many(RetryOnConnErr.layer(Later), n, number)
     }),
     ("u64, pending once", "  .never_give_up()", |n| {
-        many(RetryOnConnErr::new().never_give_up().layer(Later), n, number)
+        many(
+            RetryOnConnErr::new().never_give_up().layer(Later),
+            n,
+            number,
+        )
     }),
     ("u64, pending once", "tower::retry", |n| {
         many(Retry::new(Always, Later), n, number)
@@ -197,7 +201,9 @@ const CASES: &[Case] = &[
     ("http, 5 headers", "bare service", |n| {
         many(AtOnce, n, post())
     }),
-    ("http, 5 headers", "  and a copy", |n| many(Copied, n, post())),
+    ("http, 5 headers", "  and a copy", |n| {
+        many(Copied, n, post())
+    }),
     ("http, 5 headers", "RetryOnConnErr", |n| {
         many(RetryOnConnErr.layer(AtOnce), n, post())
     }),

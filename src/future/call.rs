@@ -1,13 +1,13 @@
 use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::Kept;
+use super::more::More;
 use super::slow::{Slow, Start, Step};
 use crate::link::{Answer, Hold};
 use crate::service::Shared;
@@ -19,45 +19,42 @@ pub(crate) struct Call<S, Req, P, R> {
     /// Its number in the order of calls.
     pub(super) id: u64,
     pub(super) kept: Kept<Req>,
-    /// When its future first had to wait, or failed.
-    pub(super) started: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
-    pub(super) slow: Option<Box<Slow<S>>>,
+    pub(super) more: More<S>,
     model: PhantomData<fn() -> R>,
 }
 
 impl<S, Req, P, R> Call<S, Req, P, R> {
-    pub(crate) fn new(
-        shared: Arc<Shared<S, P>>,
-        id: u64,
-        kept: Kept<Req>,
-        start: Option<Start>,
-    ) -> Self {
+    /// A call that begins with an attempt.
+    #[inline]
+    pub(crate) fn new(shared: Arc<Shared<S, P>>, id: u64, kept: Kept<Req>) -> Self {
         Self {
             shared,
             id,
             kept,
-            started: None,
-            timer: None,
-            slow: start.map(|start| Box::new(Slow::started(start))),
+            more: More::Nothing,
             model: PhantomData,
         }
+    }
+
+    /// A call that begins otherwise.
+    pub(crate) fn begun(shared: Arc<Shared<S, P>>, id: u64, kept: Kept<Req>, start: Start) -> Self {
+        let more = More::Slow(Box::new(Slow::started(start)));
+        let call = Self::new(shared, id, kept);
+        Self { more, ..call }
     }
 
     /// When the call is given up.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let limit = self.shared.table.config().give_up_after?;
-        self.started?.checked_add(limit)
+        self.more.since()?.checked_add(limit)
     }
 
     /// Ready when the attempt in flight, or on its way, has taken too long.
+    #[inline(never)]
     pub(super) fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let started = *self.started.get_or_insert_with(Instant::now);
-        let began = self
-            .slow
-            .as_ref()
-            .and_then(|slow| slow.attempt_at)
-            .unwrap_or(started);
+        let started = self.more.started();
+        let again = self.more.if_slow().and_then(|slow| slow.attempt_at);
+        let began = again.unwrap_or(started);
         let limit = self.shared.table.config().attempt_timeout;
         let attempt_ends = limit.and_then(|limit| began.checked_add(limit));
         let at = attempt_ends.into_iter().chain(self.deadline()).min();
@@ -67,14 +64,14 @@ impl<S, Req, P, R> Call<S, Req, P, R> {
     /// Ready at this time.
     fn poll_timer(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = at else {
-            self.timer = None;
+            self.more.stop_timer();
             return Poll::Pending;
         };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
-        if timer.deadline() != at {
-            timer.as_mut().reset(at);
+        let mut sleep = self.more.timer(at).project().sleep;
+        if sleep.deadline() != at {
+            sleep.as_mut().reset(at);
         }
-        timer.as_mut().poll(cx)
+        sleep.poll(cx)
     }
 }
 
@@ -86,10 +83,12 @@ where
     R: RequestModel<Req>,
 {
     /// Waits for the turn, readies a fresh clone of the service, and starts the next attempt.
+    #[cold]
+    #[inline(never)]
     pub(super) fn poll_attempt(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Future, Error>> {
-        self.started.get_or_insert_with(Instant::now);
+        self.more.started();
         loop {
-            let slow = self.slow.get_or_insert_with(|| Box::new(Slow::new()));
+            let slow = self.more.slow();
             let error = match std::mem::replace(&mut slow.step, Step::Idle) {
                 Step::Idle => panic!("`ResponseFuture` polled after it was ready"),
                 Step::Full => return Poll::Ready(Err(self.end(Reason::QueueFull))),
@@ -100,11 +99,7 @@ where
                         return Poll::Ready(Err(self.end(Reason::GaveUp)));
                     }
                     self.hold(Some(cx))?;
-                    if self
-                        .slow
-                        .as_ref()
-                        .is_some_and(|slow| matches!(slow.step, Step::Room(_)))
-                    {
+                    if matches!(self.more.slow().step, Step::Room(_)) {
                         ready!(self.poll_timer(self.deadline(), cx));
                     }
                     continue;
@@ -119,9 +114,7 @@ where
                     Poll::Pending => {
                         slow.step = Step::Readying(service);
                         ready!(self.poll_timeout(cx));
-                        if let Some(slow) = &mut self.slow {
-                            slow.step = Step::Idle;
-                        }
+                        self.more.slow().step = Step::Idle;
                         BoxError::from(AttemptTimeout { _private: () })
                     }
                 },
@@ -138,11 +131,11 @@ where
             }
             let deadline = self.deadline();
             let table = self.shared.table.clone();
-            let Some(Slow {
+            let Slow {
                 step,
                 place: Some(place),
                 ..
-            }) = self.slow.as_deref_mut()
+            } = self.more.slow()
             else {
                 // Without a place it is nobody's turn but its own.
                 self.ready_service();
@@ -172,7 +165,7 @@ where
             return Err(self.end(Reason::NotReplayable));
         };
         let size = R::size_hint(request);
-        let slow = self.slow.get_or_insert_with(|| Box::new(Slow::new()));
+        let slow = self.more.slow();
         let kept = &self.kept;
         let destination = slow
             .destination
@@ -197,18 +190,14 @@ where
     /// The next attempt begins with a fresh clone of the service.
     pub(super) fn ready_service(&mut self) {
         let service = self.shared.fresh();
-        let slow = self.slow.get_or_insert_with(|| Box::new(Slow::new()));
+        let slow = self.more.slow();
         slow.step = Step::Readying(service);
         slow.attempt_at = Some(Instant::now());
     }
 
     /// Calls the service, which is ready.
     fn start_attempt(&mut self, mut service: S) -> Result<S::Future, Error> {
-        let attempt = self
-            .slow
-            .as_ref()
-            .map_or(0, |slow| slow.attempts)
-            .saturating_add(1);
+        let attempt = self.more.slow().attempts.saturating_add(1);
         let Some(mut request) = self.next_request() else {
             return Err(self.end(Reason::NotReplayable));
         };
@@ -219,7 +208,7 @@ where
             }
         }
         let future = service.call(request);
-        if let Some(place) = self.slow.as_ref().and_then(|slow| slow.place.as_ref()) {
+        if let Some(place) = &self.more.slow().place {
             place.called();
         }
         Ok(future)
@@ -236,7 +225,7 @@ where
         let gone = Kept::gone::<R>(request);
         match std::mem::replace(&mut self.kept, gone) {
             Kept::Request(request) => Some(request),
-            Kept::Gone { .. } => None,
+            Kept::Gone(_) => None,
         }
     }
 

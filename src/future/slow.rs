@@ -1,5 +1,8 @@
+use std::pin::Pin;
+
 use tokio::time::Instant;
 
+use super::more::Timer;
 use crate::error::{Cause, History};
 use crate::link::{Place, Room};
 use crate::{BoxError, ConnError, Destination};
@@ -18,6 +21,9 @@ pub(crate) enum Start {
 
 /// The state of a call that is more than one attempt.
 pub(super) struct Slow<S> {
+    /// When the call's future first had to wait, or failed.
+    pub(super) started: Option<Instant>,
+    pub(super) timer: Option<Pin<Box<Timer>>>,
     pub(super) step: Step<S>,
     pub(super) place: Option<Place>,
     pub(super) destination: Option<Destination>,
@@ -56,6 +62,8 @@ pub(super) enum Step<S> {
 impl<S> Slow<S> {
     pub(super) fn new() -> Self {
         Self {
+            started: None,
+            timer: None,
             step: Step::Idle,
             place: None,
             destination: None,

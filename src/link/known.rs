@@ -16,6 +16,7 @@ impl Known {
     }
 
     /// The destination of this hash has worked. Writes only if that is news.
+    #[inline]
     pub(crate) fn learn(&self, hash: u64) {
         let slot = self.slot(hash);
         if slot.load(Ordering::Relaxed) != hash {
@@ -27,6 +28,7 @@ impl Known {
         hash != 0 && self.slot(hash).load(Ordering::Relaxed) == hash
     }
 
+    #[inline]
     fn slot(&self, hash: u64) -> &AtomicU64 {
         &self.0[hash as usize % Self::SLOTS]
     }
