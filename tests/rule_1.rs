@@ -137,7 +137,7 @@ where
     let mut future = pin!(service.call(request));
     loop {
         if let Poll::Ready(answer) = future.as_mut().poll(cx) {
-            answer.unwrap();
+            answer.expect("an answer");
             return;
         }
     }

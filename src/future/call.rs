@@ -53,8 +53,10 @@ impl<S, Req, P, R> Call<S, Req, P, R> {
     #[inline(never)]
     pub(super) fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let started = self.more.started();
-        let again = self.more.if_slow().and_then(|slow| slow.attempt_at);
-        let began = again.unwrap_or(started);
+        let began = match self.more.if_slow().map(|slow| &slow.step) {
+            Some(Step::Flying(began) | Step::Readying(_, began)) => *began,
+            _ => started,
+        };
         let limit = self.shared.table.config().attempt_timeout;
         let attempt_ends = limit.and_then(|limit| began.checked_add(limit));
         let at = attempt_ends.into_iter().chain(self.deadline()).min();
@@ -90,7 +92,9 @@ where
         loop {
             let slow = self.more.slow();
             let error = match std::mem::replace(&mut slow.step, Step::Idle) {
-                Step::Idle => panic!("`ResponseFuture` polled after it was ready"),
+                Step::Idle | Step::Flying(_) => {
+                    panic!("`ResponseFuture` polled after it was ready")
+                }
                 Step::Full => return Poll::Ready(Err(self.end(Reason::QueueFull))),
                 Step::Failed(error) => error,
                 Step::Room(room) => {
@@ -108,11 +112,14 @@ where
                     ready!(self.poll_turn(cx))?;
                     continue;
                 }
-                Step::Readying(mut service) => match service.poll_ready(cx) {
-                    Poll::Ready(Ok(())) => return Poll::Ready(self.start_attempt(service)),
+                Step::Readying(mut service, began) => match service.poll_ready(cx) {
+                    Poll::Ready(Ok(())) => {
+                        slow.step = Step::Flying(began);
+                        return Poll::Ready(self.start_attempt(*service));
+                    }
                     Poll::Ready(Err(error)) => error.into(),
                     Poll::Pending => {
-                        slow.step = Step::Readying(service);
+                        slow.step = Step::Readying(service, began);
                         ready!(self.poll_timeout(cx));
                         self.more.slow().step = Step::Idle;
                         BoxError::from(AttemptTimeout { _private: () })
@@ -191,8 +198,7 @@ where
     pub(super) fn ready_service(&mut self) {
         let service = self.shared.fresh();
         let slow = self.more.slow();
-        slow.step = Step::Readying(service);
-        slow.attempt_at = Some(Instant::now());
+        slow.step = Step::Readying(Box::new(service), Instant::now());
     }
 
     /// Calls the service, which is ready.

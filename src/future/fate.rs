@@ -157,13 +157,13 @@ where
             return Err(self.error(reason, Cause::Own(error), Some(conn_error)));
         }
         if after == After::StillUp {
-            slow.cause = Some((Cause::Own(error), conn_error));
+            slow.cause = Some(Box::new((Cause::Own(error), conn_error)));
             slow.immediate = true;
             self.ready_service();
             return Ok(());
         }
         let error: Arc<dyn StdError + Send + Sync> = error.into();
-        slow.cause = Some((Cause::Shared(error.clone()), conn_error));
+        slow.cause = Some(Box::new((Cause::Shared(error.clone()), conn_error)));
         table.set_last_error(&destination, LastError { conn_error, error });
         if slow.place.is_some() {
             slow.step = Step::Waiting;
@@ -214,7 +214,8 @@ where
     pub(super) fn end(&mut self, reason: Reason) -> Error {
         let slow = self.more.slow();
         slow.step = Step::Idle;
-        if let Some((cause, conn_error)) = slow.cause.take() {
+        if let Some(own) = slow.cause.take() {
+            let (cause, conn_error) = *own;
             return self.error(reason, cause, Some(conn_error));
         }
         let destination = self.kept.destination::<R>();

@@ -28,8 +28,6 @@ pub(super) struct Slow<S> {
     pub(super) place: Option<Place>,
     pub(super) destination: Option<Destination>,
     pub(super) attempts: u32,
-    /// When the present attempt began.
-    pub(super) attempt_at: Option<Instant>,
     /// The present attempt is the immediate replay after a broken connection.
     pub(super) immediate: bool,
     /// How many replays broke a connection.
@@ -40,13 +38,15 @@ pub(super) struct Slow<S> {
     pub(super) redirect_doubt: bool,
     pub(super) history: History,
     /// The last error.
-    pub(super) cause: Option<(Cause, ConnError)>,
+    pub(super) cause: Option<Box<(Cause, ConnError)>>,
 }
 
 /// What the call does while no attempt is in flight.
 pub(super) enum Step<S> {
-    /// An attempt is in flight, or the call is over.
+    /// Its first attempt is in flight, or the call is over.
     Idle,
+    /// Another attempt is in flight, since then.
+    Flying(Instant),
     /// The service's `poll_ready` failed.
     Failed(BoxError),
     /// There is no place for it.
@@ -55,8 +55,8 @@ pub(super) enum Step<S> {
     Room(Room),
     /// It has a place and waits for its turn.
     Waiting,
-    /// A fresh clone of the service is polled ready.
-    Readying(S),
+    /// A fresh clone of the service is polled ready, since then.
+    Readying(Box<S>, Instant),
 }
 
 impl<S> Slow<S> {
@@ -68,7 +68,6 @@ impl<S> Slow<S> {
             place: None,
             destination: None,
             attempts: 0,
-            attempt_at: None,
             immediate: false,
             broke: 0,
             maybe_sent: false,
