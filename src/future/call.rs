@@ -173,15 +173,12 @@ where
         };
         let size = R::size_hint(request);
         let slow = self.more.slow();
-        let kept = &self.kept;
-        let destination = slow
-            .destination
-            .get_or_insert_with(|| kept.destination::<R>());
+        let destination = self.kept.destination::<R>();
         let waker = cx.map(|cx| cx.waker().clone());
         match self
             .shared
             .table
-            .hold(destination, self.id, size, slow.broke, waker)
+            .hold(&destination, self.id, size, slow.broke, waker)
         {
             Hold::Open => self.ready_service(),
             Hold::Held(place) => {

@@ -91,10 +91,7 @@ where
             conn_error = conn_error.with_sent(Sent::No);
         }
         let kept = &self.kept;
-        let destination = slow
-            .destination
-            .get_or_insert_with(|| kept.destination::<R>())
-            .clone();
+        let destination = kept.destination::<R>();
         let hash = kept.hash::<R>();
         if conn_error.outlook() == Outlook::Permanent && table.worked(&destination, hash) {
             // It worked before, so this is a symptom of the path.

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::more::Timer;
 use crate::error::{Cause, History};
 use crate::link::{Place, Room};
-use crate::{BoxError, ConnError, Destination};
+use crate::{BoxError, ConnError};
 
 /// How a call begins that does not begin with an attempt.
 pub(crate) enum Start {
@@ -26,7 +26,6 @@ pub(super) struct Slow<S> {
     pub(super) timer: Option<Pin<Box<Timer>>>,
     pub(super) step: Step<S>,
     pub(super) place: Option<Place>,
-    pub(super) destination: Option<Destination>,
     pub(super) attempts: u32,
     /// The present attempt is the immediate replay after a broken connection.
     pub(super) immediate: bool,
@@ -66,7 +65,6 @@ impl<S> Slow<S> {
             timer: None,
             step: Step::Idle,
             place: None,
-            destination: None,
             attempts: 0,
             immediate: false,
             broke: 0,
