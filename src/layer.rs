@@ -157,6 +157,22 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
         self
     }
 
+    /// Keeps the order of the calls even where just one connection broke.
+    ///
+    /// By default each request that broke with a connection is replayed at once, side by side with
+    /// the others and with new calls: quick, but several that were in flight together may overtake
+    /// each other. With this, such a break is an outage of 20 ms in which they get into line, and
+    /// then they are replayed one after the other, before all new calls. For services that pipeline
+    /// their requests to one peer, such as `tcp::Client` in a [`Reconnect`](crate::Reconnect).
+    ///
+    /// As always, a request that is answered late can't be told from one that was lost, so what the
+    /// peer sees twice is not in order.
+    #[must_use]
+    pub fn in_order(mut self) -> Self {
+        self.config.in_order = true;
+        self
+    }
+
     /// Replays after [`Permanent`](crate::Outlook::Permanent) errors too: for a client that starts
     /// before its peer's name or certificate is there.
     #[must_use]

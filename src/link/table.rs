@@ -227,10 +227,12 @@ impl Table {
             });
             changed.unwrap_or((After::Late, now, false, None))
         });
-        if let After::WentDown { fresh } = after {
+        if let After::WentDown { .. } | After::Gathers = after {
             if let (true, Some(observer)) = (was_up, &self.config.observer) {
                 observer.link_down(destination, error);
             }
+        }
+        if let After::WentDown { fresh } = after {
             let delays = delays.filter(|_| !fresh);
             let mut delays = delays.unwrap_or_else(|| self.config.start_backoff());
             let delay = delays.draw();
