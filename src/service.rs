@@ -112,6 +112,7 @@ where
     type Error = Error;
     type Future = ResponseFuture<S, Req, P, R, Inline>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.failed.is_none() {
             if let Err(error) = std::task::ready!(self.inner.poll_ready(cx)) {
@@ -122,19 +123,35 @@ where
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         let shared = self.shared.clone();
         let (id, all_open) = shared.table.enter();
         if all_open && self.failed.is_none() {
             return self.attempt(shared, id, request);
         }
+        self.call_in_trouble(shared, id, request)
+    }
+}
+
+impl<S, P, R> ConnRetry<S, P, R, Inline> {
+    /// A call when some link is not open, or the inner service is not ready.
+    #[cold]
+    #[inline(never)]
+    fn call_in_trouble<Req>(
+        &mut self,
+        shared: Arc<Shared<S, P>>,
+        id: u64,
+        request: Req,
+    ) -> ResponseFuture<S, Req, P, R, Inline>
+    where
+        S: Service<Req> + Clone,
+        R: RequestModel<Req>,
+    {
         if let Some(error) = self.failed.take() {
             self.inner = shared.fresh();
             let kept = Kept::Request(request);
-            return ResponseFuture::new(
-                None,
-                Call::new(shared, id, kept, Some(Start::Failed(error))),
-            );
+            return ResponseFuture::new(None, Call::begun(shared, id, kept, Start::Failed(error)));
         }
         let destination = R::destination(&request);
         let start = match shared
@@ -149,12 +166,11 @@ where
         // No readiness is held while waiting.
         self.inner = shared.fresh();
         let kept = Kept::Request(request);
-        ResponseFuture::new(None, Call::new(shared, id, kept, Some(start)))
+        ResponseFuture::new(None, Call::begun(shared, id, kept, start))
     }
-}
 
-impl<S, P, R> ConnRetry<S, P, R, Inline> {
     /// The first attempt, with the caller's own readied service.
+    #[inline]
     fn attempt<Req>(
         &mut self,
         shared: Arc<Shared<S, P>>,
@@ -167,7 +183,7 @@ impl<S, P, R> ConnRetry<S, P, R, Inline> {
     {
         let kept = Kept::copy::<R>(&request);
         let attempt = self.inner.call(request);
-        ResponseFuture::new(Some(attempt), Call::new(shared, id, kept, None))
+        ResponseFuture::new(Some(attempt), Call::new(shared, id, kept))
     }
 }
 

@@ -21,22 +21,23 @@ impl FailedAttempt {
     }
 }
 
-/// The last failed attempts of a request.
+/// The last failed attempts of a request. One word as long as there are none.
 #[derive(Default)]
-pub(crate) struct History(Vec<FailedAttempt>);
+pub(crate) struct History(Option<Box<Vec<FailedAttempt>>>);
 
 impl History {
     const MOST: usize = 16;
 
     pub(crate) fn push(&mut self, at: Duration, conn_error: ConnError) {
-        if self.0.len() == Self::MOST {
-            self.0.remove(0);
+        let attempts = self.0.get_or_insert_default();
+        if attempts.len() == Self::MOST {
+            attempts.remove(0);
         }
-        self.0.push(FailedAttempt { at, conn_error });
+        attempts.push(FailedAttempt { at, conn_error });
     }
 
     pub(crate) fn as_slice(&self) -> &[FailedAttempt] {
-        &self.0
+        self.0.as_ref().map_or(&[], |attempts| attempts.as_slice())
     }
 }
 

@@ -1,13 +1,13 @@
 use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::Kept;
+use super::more::More;
 use super::slow::{Slow, Start, Step};
 use crate::link::{Answer, Hold};
 use crate::service::Shared;
@@ -19,46 +19,50 @@ pub(crate) struct Call<S, Req, P, R> {
     /// Its number in the order of calls.
     pub(super) id: u64,
     pub(super) kept: Kept<Req>,
-    /// When its future first had to wait, or failed.
-    pub(super) started: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
-    pub(super) slow: Option<Box<Slow<S>>>,
+    pub(super) more: More<S>,
     model: PhantomData<fn() -> R>,
 }
 
 impl<S, Req, P, R> Call<S, Req, P, R> {
-    pub(crate) fn new(
-        shared: Arc<Shared<S, P>>,
-        id: u64,
-        kept: Kept<Req>,
-        start: Option<Start>,
-    ) -> Self {
+    /// A call that begins with an attempt.
+    #[inline]
+    pub(crate) fn new(shared: Arc<Shared<S, P>>, id: u64, kept: Kept<Req>) -> Self {
         Self {
             shared,
             id,
             kept,
-            started: None,
-            timer: None,
-            slow: start.map(|start| Box::new(Slow::started(start))),
+            more: More::Nothing,
             model: PhantomData,
         }
+    }
+
+    /// A call that begins otherwise.
+    pub(crate) fn begun(shared: Arc<Shared<S, P>>, id: u64, kept: Kept<Req>, start: Start) -> Self {
+        let more = More::Slow(Box::new(Slow::started(start)));
+        let call = Self::new(shared, id, kept);
+        Self { more, ..call }
     }
 
     /// When the call is given up.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let limit = self.shared.table.config().give_up_after?;
-        self.started?.checked_add(limit)
+        self.more.since()?.checked_add(limit)
     }
 
     /// Ready when the attempt in flight, or on its way, has taken too long.
+    #[inline(never)]
     pub(super) fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let started = *self.started.get_or_insert_with(Instant::now);
-        let began = self
-            .slow
-            .as_ref()
-            .and_then(|slow| slow.attempt_at)
-            .unwrap_or(started);
+        let started = self.more.started();
+        let began = self.attempt_began().unwrap_or(started);
         self.poll_timer(self.attempt_ends(began), cx)
+    }
+
+    /// When the attempt in flight, or on its way, began.
+    pub(super) fn attempt_began(&self) -> Option<Instant> {
+        match self.more.if_slow().map(|slow| &slow.step) {
+            Some(Step::Flying(began) | Step::Readying(_, began)) => Some(*began),
+            _ => self.more.since(),
+        }
     }
 
     /// When an attempt that began at this time is over at the latest.
@@ -71,14 +75,14 @@ impl<S, Req, P, R> Call<S, Req, P, R> {
     /// Ready at this time.
     fn poll_timer(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = at else {
-            self.timer = None;
+            self.more.stop_timer();
             return Poll::Pending;
         };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
-        if timer.deadline() != at {
-            timer.as_mut().reset(at);
+        let mut sleep = self.more.timer(at).project().sleep;
+        if sleep.deadline() != at {
+            sleep.as_mut().reset(at);
         }
-        timer.as_mut().poll(cx)
+        sleep.poll(cx)
     }
 }
 
@@ -90,12 +94,16 @@ where
     R: RequestModel<Req>,
 {
     /// Waits for the turn, readies a fresh clone of the service, and starts the next attempt.
+    #[cold]
+    #[inline(never)]
     pub(super) fn poll_attempt(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Future, Error>> {
-        self.started.get_or_insert_with(Instant::now);
+        self.more.started();
         loop {
-            let slow = self.slow.get_or_insert_with(|| Box::new(Slow::new()));
+            let slow = self.more.slow();
             let error = match std::mem::replace(&mut slow.step, Step::Idle) {
-                Step::Idle => panic!("`ResponseFuture` polled after it was ready"),
+                Step::Idle | Step::Flying(_) => {
+                    panic!("`ResponseFuture` polled after it was ready")
+                }
                 Step::Full => return Poll::Ready(Err(self.end(Reason::QueueFull))),
                 Step::Failed(error) => error,
                 Step::Room(room) => {
@@ -104,11 +112,7 @@ where
                         return Poll::Ready(Err(self.end(Reason::GaveUp)));
                     }
                     self.hold(Some(cx))?;
-                    if self
-                        .slow
-                        .as_ref()
-                        .is_some_and(|slow| matches!(slow.step, Step::Room(_)))
-                    {
+                    if matches!(self.more.slow().step, Step::Room(_)) {
                         ready!(self.poll_timer(self.deadline(), cx));
                     }
                     continue;
@@ -117,18 +121,19 @@ where
                     ready!(self.poll_turn(cx))?;
                     continue;
                 }
-                Step::Readying(mut service) => match service.poll_ready(cx) {
-                    Poll::Ready(Ok(())) => return Poll::Ready(self.start_attempt(service)),
-                    Poll::Ready(Err(error)) => error.into(),
-                    Poll::Pending => {
-                        slow.step = Step::Readying(service);
-                        ready!(self.poll_timeout(cx));
-                        if let Some(slow) = &mut self.slow {
-                            slow.step = Step::Idle;
+                Step::Readying(mut service, began) => {
+                    slow.step = Step::Flying(began);
+                    match service.poll_ready(cx) {
+                        Poll::Ready(Ok(())) => return Poll::Ready(self.start_attempt(*service)),
+                        Poll::Ready(Err(error)) => error.into(),
+                        Poll::Pending => {
+                            slow.step = Step::Readying(service, began);
+                            ready!(self.poll_timeout(cx));
+                            self.more.slow().step = Step::Flying(began);
+                            BoxError::from(AttemptTimeout { _private: () })
                         }
-                        BoxError::from(AttemptTimeout { _private: () })
                     }
-                },
+                }
             };
             self.failed(error, false)?;
         }
@@ -143,11 +148,11 @@ where
             let deadline = self.deadline();
             let ends = self.attempt_ends(Instant::now());
             let table = self.shared.table.clone();
-            let Some(Slow {
+            let Slow {
                 step,
                 place: Some(place),
                 ..
-            }) = self.slow.as_deref_mut()
+            } = self.more.slow()
             else {
                 // Without a place it is nobody's turn but its own.
                 self.ready_service();
@@ -177,16 +182,13 @@ where
             return Err(self.end(Reason::NotReplayable));
         };
         let size = R::size_hint(request);
-        let slow = self.slow.get_or_insert_with(|| Box::new(Slow::new()));
-        let kept = &self.kept;
-        let destination = slow
-            .destination
-            .get_or_insert_with(|| kept.destination::<R>());
+        let slow = self.more.slow();
+        let destination = self.kept.destination::<R>();
         let waker = cx.map(|cx| cx.waker().clone());
         match self
             .shared
             .table
-            .hold(destination, self.id, size, slow.broke, waker)
+            .hold(&destination, self.id, size, slow.broke, waker)
         {
             Hold::Open => self.ready_service(),
             Hold::Held(place) => {
@@ -202,18 +204,13 @@ where
     /// The next attempt begins with a fresh clone of the service.
     pub(super) fn ready_service(&mut self) {
         let service = self.shared.fresh();
-        let slow = self.slow.get_or_insert_with(|| Box::new(Slow::new()));
-        slow.step = Step::Readying(service);
-        slow.attempt_at = Some(Instant::now());
+        let slow = self.more.slow();
+        slow.step = Step::Readying(Box::new(service), Instant::now());
     }
 
     /// Calls the service, which is ready.
     fn start_attempt(&mut self, mut service: S) -> Result<S::Future, Error> {
-        let attempt = self
-            .slow
-            .as_ref()
-            .map_or(0, |slow| slow.attempts)
-            .saturating_add(1);
+        let attempt = self.more.slow().attempts.saturating_add(1);
         // It may have changed its mind while it waited.
         let may = attempt == 1 || self.kept.request().is_some_and(R::can_replay);
         let Some(mut request) = self.next_request().filter(|_| may) else {
@@ -226,7 +223,7 @@ where
             }
         }
         let future = service.call(request);
-        if let Some(place) = self.slow.as_ref().and_then(|slow| slow.place.as_ref()) {
+        if let Some(place) = &self.more.slow().place {
             place.called();
         }
         Ok(future)
@@ -243,7 +240,7 @@ where
         let gone = Kept::gone::<R>(request);
         match std::mem::replace(&mut self.kept, gone) {
             Kept::Request(request) => Some(request),
-            Kept::Gone { .. } => None,
+            Kept::Gone(_) => None,
         }
     }
 

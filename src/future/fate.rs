@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::slow::{Slow, Step};
+use super::more::More;
+use super::slow::Step;
 use super::{Call, Kept};
 use crate::error::{Cause, Inner};
 use crate::link::{After, Failed, LastError};
@@ -25,32 +26,44 @@ where
     R: RequestModel<Req>,
 {
     /// An attempt was answered.
+    #[inline]
     pub(super) fn succeeded(&mut self) {
         let table = &self.shared.table;
         table.learn(self.kept.hash::<R>());
         if let Some(budget) = &table.config().budget {
             budget.deposit();
         }
-        if let Some(slow) = &mut self.slow {
-            if let Some(place) = slow.place.take() {
-                place.answered(true);
-            }
-            if let Some(observer) = &table.config().observer {
-                let elapsed = self.started.map_or(Duration::ZERO, |at| at.elapsed());
-                let attempts = slow.attempts.saturating_add(1);
-                observer.recovered(&self.kept.destination::<R>(), attempts, elapsed);
-            }
+        if let More::Slow(_) = self.more {
+            self.recovered();
+        }
+    }
+
+    /// An attempt was answered that was not the first, or not at once.
+    #[cold]
+    #[inline(never)]
+    fn recovered(&mut self) {
+        let slow = self.more.slow();
+        if let Some(place) = slow.place.take() {
+            place.answered(true);
+        }
+        if let Some(observer) = &self.shared.table.config().observer {
+            let elapsed = slow.started.map_or(Duration::ZERO, |at| at.elapsed());
+            let attempts = slow.attempts.saturating_add(1);
+            observer.recovered(&self.kept.destination::<R>(), attempts, elapsed);
         }
     }
 
     /// An attempt failed: in its call, or before in the service's `poll_ready`. `Ok` if there will
     /// be another one.
+    #[cold]
+    #[inline(never)]
     pub(super) fn failed(&mut self, error: BoxError, called: bool) -> Result<(), Error> {
+        let started = self.more.started();
         let now = Instant::now();
-        let started = *self.started.get_or_insert(now);
+        let began = self.attempt_began().unwrap_or(started);
         let over = self.deadline().is_some_and(|deadline| now >= deadline);
         let table = self.shared.table.clone();
-        let slow = &mut **self.slow.get_or_insert_with(|| Box::new(Slow::new()));
+        let slow = self.more.slow();
         slow.attempts = slow.attempts.saturating_add(1);
         let immediate = std::mem::take(&mut slow.immediate);
 
@@ -74,17 +87,14 @@ where
         } else {
             seen.with_sent(Sent::No)
         };
-        if let Kept::Gone { .. } = &self.kept {
+        if let Kept::Gone(_) = &self.kept {
             if let Some(request) = R::take_back(&*error) {
                 self.kept = Kept::Request(request);
                 conn_error = conn_error.with_sent(Sent::No);
             }
         }
         let kept = &self.kept;
-        let destination = slow
-            .destination
-            .get_or_insert_with(|| kept.destination::<R>())
-            .clone();
+        let destination = kept.destination::<R>();
         let hash = kept.hash::<R>();
         if conn_error.outlook() == Outlook::Permanent && table.worked(&destination, hash) {
             // It worked before, so this is a symptom of the path.
@@ -117,10 +127,8 @@ where
         };
         // An attempt that was cut short by the end of the call's own time proves no outage, so it
         // counts as one broken connection at most.
-        let cut_short = over && error.is::<AttemptTimeout>() && self.was_short(now);
-        let Some(slow) = self.slow.as_deref_mut() else {
-            return Err(self.error(Reason::NotReplayable, Cause::Own(error), Some(conn_error)));
-        };
+        let cut_short = over && error.is::<AttemptTimeout>() && self.is_short(now - began);
+        let slow = self.more.slow();
         if let (Err(Reason::Permanent), Outlook::Permanent) = (verdict, conn_error.outlook()) {
             // Others will hear the same at once; holding them up would help nobody.
             if let Some(place) = slow.place.take() {
@@ -137,6 +145,7 @@ where
         };
         let broke = slow.broke;
         let how = Failed {
+            began: table.time(began),
             breaks: breaks || cut_short,
             blamed,
             immediate: immediate && !cut_short,
@@ -163,13 +172,13 @@ where
             return Err(self.error(Reason::Poisoned, Cause::Own(error), Some(conn_error)));
         }
         if after == After::StillUp {
-            slow.cause = Some((Cause::Own(error), conn_error));
+            slow.cause = Some(Box::new((Cause::Own(error), conn_error)));
             slow.immediate = true;
             self.ready_service();
             return Ok(());
         }
         let error: Arc<dyn StdError + Send + Sync> = error.into();
-        slow.cause = Some((Cause::Shared(error.clone()), conn_error));
+        slow.cause = Some(Box::new((Cause::Shared(error.clone()), conn_error)));
         table.set_last_error(&destination, LastError { conn_error, error });
         if slow.place.is_some() {
             slow.step = Step::Waiting;
@@ -179,13 +188,11 @@ where
     }
 
     /// Whether the attempt that ends now had neither the time of an attempt nor half of the call's.
-    fn was_short(&self, now: Instant) -> bool {
+    fn is_short(&self, lasted: Duration) -> bool {
         let config = self.shared.table.config();
         let half = config.give_up_after.map(|limit| limit / 2);
         let enough = config.attempt_timeout.into_iter().chain(half).min();
-        let began = self.slow.as_ref().and_then(|slow| slow.attempt_at);
-        let lasted = began.or(self.started).map(|began| now - began);
-        lasted < enough
+        enough.is_some_and(|enough| lasted < enough)
     }
 
     /// Will there be another attempt?
@@ -196,7 +203,7 @@ where
         elapsed: Duration,
     ) -> Result<(), Reason> {
         let config = self.shared.table.config();
-        let (attempts, maybe_sent) = match &self.slow {
+        let (attempts, maybe_sent) = match self.more.if_slow() {
             Some(slow) => (slow.attempts, slow.maybe_sent),
             None => (1, true),
         };
@@ -228,11 +235,10 @@ where
 
     /// The call ends while no attempt is in flight. Gives up its place.
     pub(super) fn end(&mut self, reason: Reason) -> Error {
-        let own = self.slow.as_mut().and_then(|slow| {
-            slow.step = Step::Idle;
-            slow.cause.take()
-        });
-        if let Some((cause, conn_error)) = own {
+        let slow = self.more.slow();
+        slow.step = Step::Idle;
+        if let Some(own) = slow.cause.take() {
+            let (cause, conn_error) = *own;
             return self.error(reason, cause, Some(conn_error));
         }
         let destination = self.kept.destination::<R>();
@@ -246,10 +252,10 @@ where
     }
 
     fn error(&mut self, reason: Reason, cause: Cause, conn_error: Option<ConnError>) -> Error {
-        let slow = self.slow.take().map_or_else(Slow::new, |slow| *slow);
+        let slow = self.more.take_slow();
         drop(slow.place);
         let destination = self.kept.destination::<R>();
-        let elapsed = self.started.map_or(Duration::ZERO, |at| at.elapsed());
+        let elapsed = slow.started.map_or(Duration::ZERO, |at| at.elapsed());
         if let (Some(observer), true) = (
             &self.shared.table.config().observer,
             reason != Reason::NotConnError,

@@ -4,12 +4,15 @@ use crate::{Destination, RequestModel};
 pub(crate) enum Kept<Req> {
     /// A copy of it, or the request itself as long as no attempt was made.
     Request(Req),
-    /// It can't be copied: what it said before it was gone.
-    Gone {
-        destination: Destination,
-        hash: u64,
-        may_redirect: bool,
-    },
+    /// It can't be copied: what it said before it was gone. Boxed, so that the future of all others
+    /// is small.
+    Gone(Box<Gone>),
+}
+
+pub(crate) struct Gone {
+    destination: Destination,
+    hash: u64,
+    may_redirect: bool,
 }
 
 impl<Req> Kept<Req> {
@@ -21,39 +24,40 @@ impl<Req> Kept<Req> {
         }
     }
 
+    #[cold]
     pub(super) fn gone<R: RequestModel<Req>>(request: &Req) -> Self {
-        Self::Gone {
+        Self::Gone(Box::new(Gone {
             destination: R::destination(request),
             hash: R::destination_hash(request),
             may_redirect: R::may_redirect(request),
-        }
+        }))
     }
 
     pub(super) fn request(&self) -> Option<&Req> {
         match self {
             Self::Request(request) => Some(request),
-            Self::Gone { .. } => None,
+            Self::Gone(_) => None,
         }
     }
 
     pub(super) fn destination<R: RequestModel<Req>>(&self) -> Destination {
         match self {
             Self::Request(request) => R::destination(request),
-            Self::Gone { destination, .. } => destination.clone(),
+            Self::Gone(gone) => gone.destination.clone(),
         }
     }
 
     pub(super) fn hash<R: RequestModel<Req>>(&self) -> u64 {
         match self {
             Self::Request(request) => R::destination_hash(request),
-            Self::Gone { hash, .. } => *hash,
+            Self::Gone(gone) => gone.hash,
         }
     }
 
     pub(super) fn may_redirect<R: RequestModel<Req>>(&self) -> bool {
         match self {
             Self::Request(request) => R::may_redirect(request),
-            Self::Gone { may_redirect, .. } => *may_redirect,
+            Self::Gone(gone) => gone.may_redirect,
         }
     }
 }

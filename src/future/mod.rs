@@ -3,6 +3,7 @@
 mod call;
 mod fate;
 mod kept;
+mod more;
 mod slow;
 
 pub(crate) use call::Call;
@@ -39,6 +40,7 @@ pin_project! {
 }
 
 impl<S: Service<Req>, Req, P, R, M> ResponseFuture<S, Req, P, R, M> {
+    #[inline]
     pub(crate) fn new(attempt: Option<S::Future>, call: Call<S, Req, P, R>) -> Self {
         let mode = std::marker::PhantomData;
         Self {
@@ -58,32 +60,70 @@ where
 {
     type Output = Result<S::Response, Error>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        loop {
-            let Some(attempt) = this.attempt.as_mut().as_pin_mut() else {
-                match ready!(this.call.poll_attempt(cx)) {
-                    Ok(attempt) => this.attempt.set(Some(attempt)),
-                    Err(error) => return Poll::Ready(Err(error)),
-                }
-                continue;
-            };
-            let error = match attempt.poll(cx) {
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // Only the way of an attempt that is answered at its first poll is in line.
+        let seen = match self.as_mut().project().attempt.as_pin_mut() {
+            Some(attempt) => match attempt.poll(cx) {
                 Poll::Ready(Ok(response)) => {
-                    this.attempt.set(None);
-                    this.call.succeeded();
+                    self.succeeded();
                     return Poll::Ready(Ok(response));
                 }
-                Poll::Ready(Err(error)) => error.into(),
-                Poll::Pending => {
-                    ready!(this.call.poll_timeout(cx));
-                    BoxError::from(AttemptTimeout { _private: () })
-                }
-            };
-            this.attempt.set(None);
-            if let Err(error) = this.call.failed(error, true) {
-                return Poll::Ready(Err(error));
+                Poll::Ready(Err(error)) => Some(Poll::Ready(error)),
+                Poll::Pending => Some(Poll::Pending),
+            },
+            None => None,
+        };
+        self.poll_on(seen, cx)
+    }
+}
+
+impl<S, Req, P, R, M> ResponseFuture<S, Req, P, R, M>
+where
+    S: Service<Req> + Clone,
+    S::Error: Into<BoxError>,
+    P: ConnErrorPolicy<Req>,
+    R: RequestModel<Req>,
+{
+    #[inline]
+    fn succeeded(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        this.attempt.set(None);
+        this.call.succeeded();
+    }
+
+    /// Goes on from what was seen of the attempt in flight, if there is one.
+    #[inline(never)]
+    fn poll_on(
+        mut self: Pin<&mut Self>,
+        mut seen: Option<Poll<S::Error>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Response, Error>> {
+        loop {
+            let mut this = self.as_mut().project();
+            if let Some(seen) = seen {
+                let error = match seen {
+                    Poll::Ready(error) => error.into(),
+                    Poll::Pending => {
+                        ready!(this.call.poll_timeout(cx));
+                        BoxError::from(AttemptTimeout { _private: () })
+                    }
+                };
+                this.attempt.set(None);
+                this.call.failed(error, true)?;
             }
+            let attempt = ready!(this.call.poll_attempt(cx))?;
+            this.attempt.set(Some(attempt));
+            let attempt = this.attempt.as_pin_mut();
+            seen = match attempt.map(|attempt| attempt.poll(cx)) {
+                Some(Poll::Ready(Ok(response))) => {
+                    self.succeeded();
+                    return Poll::Ready(Ok(response));
+                }
+                Some(Poll::Ready(Err(error))) => Some(Poll::Ready(error)),
+                Some(Poll::Pending) => Some(Poll::Pending),
+                None => None,
+            };
         }
     }
 }

@@ -1,8 +1,11 @@
+use std::pin::Pin;
+
 use tokio::time::Instant;
 
+use super::more::Timer;
 use crate::error::{Cause, History};
 use crate::link::{Place, Room};
-use crate::{BoxError, ConnError, Destination};
+use crate::{BoxError, ConnError};
 
 /// How a call begins that does not begin with an attempt.
 pub(crate) enum Start {
@@ -18,12 +21,12 @@ pub(crate) enum Start {
 
 /// The state of a call that is more than one attempt.
 pub(super) struct Slow<S> {
+    /// When the call's future first had to wait, or failed.
+    pub(super) started: Option<Instant>,
+    pub(super) timer: Option<Pin<Box<Timer>>>,
     pub(super) step: Step<S>,
     pub(super) place: Option<Place>,
-    pub(super) destination: Option<Destination>,
     pub(super) attempts: u32,
-    /// When the present attempt began.
-    pub(super) attempt_at: Option<Instant>,
     /// The present attempt is the immediate replay after a broken connection.
     pub(super) immediate: bool,
     /// How many replays broke a connection.
@@ -34,13 +37,15 @@ pub(super) struct Slow<S> {
     pub(super) redirect_doubt: bool,
     pub(super) history: History,
     /// The last error.
-    pub(super) cause: Option<(Cause, ConnError)>,
+    pub(super) cause: Option<Box<(Cause, ConnError)>>,
 }
 
 /// What the call does while no attempt is in flight.
 pub(super) enum Step<S> {
-    /// An attempt is in flight, or the call is over.
+    /// Its first attempt is in flight, or the call is over.
     Idle,
+    /// Another attempt is in flight, since then.
+    Flying(Instant),
     /// The service's `poll_ready` failed.
     Failed(BoxError),
     /// There is no place for it.
@@ -49,18 +54,18 @@ pub(super) enum Step<S> {
     Room(Room),
     /// It has a place and waits for its turn.
     Waiting,
-    /// A fresh clone of the service is polled ready.
-    Readying(S),
+    /// A fresh clone of the service is polled ready, since then.
+    Readying(Box<S>, Instant),
 }
 
 impl<S> Slow<S> {
     pub(super) fn new() -> Self {
         Self {
+            started: None,
+            timer: None,
             step: Step::Idle,
             place: None,
-            destination: None,
             attempts: 0,
-            attempt_at: None,
             immediate: false,
             broke: 0,
             maybe_sent: false,

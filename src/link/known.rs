@@ -17,6 +17,7 @@ impl Known {
     }
 
     /// The destination of this hash has worked. Writes only if that is news.
+    #[inline]
     pub(crate) fn learn(&self, hash: u64) {
         if self.contains(hash) {
             return;
@@ -33,6 +34,7 @@ impl Known {
         hash != 0 && set.any(|slot| slot.load(Ordering::Relaxed) == hash)
     }
 
+    #[inline]
     fn set(&self, hash: u64) -> &[AtomicU64; Self::WAYS] {
         &self.0[hash as usize % Self::SETS]
     }

@@ -110,11 +110,13 @@ impl Table {
         }
     }
 
+    #[inline]
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
     /// The number of a new call, and whether all links are open.
+    #[inline]
     pub(crate) fn enter(&self) -> (Id, bool) {
         let gate = self.gate.fetch_add(2, Ordering::Relaxed);
         (gate >> 1, gate & 1 == 0)
@@ -129,6 +131,7 @@ impl Table {
     }
 
     /// A call to the destination of this hash was answered.
+    #[inline]
     pub(crate) fn learn(&self, hash: u64) {
         self.known.learn(hash);
     }

@@ -23,14 +23,19 @@ impl Destination {
     }
 
     /// Equal for equal destinations.
+    #[inline]
     pub(crate) fn hash64(&self) -> u64 {
-        let Some(name) = &self.0 else {
-            return 1; // the one peer costs nothing
-        };
-        let mut hasher = DefaultHasher::new();
-        name.hash(&mut hasher);
-        hasher.finish()
+        match &self.0 {
+            None => 1, // the one peer costs nothing
+            Some(name) => hash_of_name(name),
+        }
     }
+}
+
+fn hash_of_name(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl fmt::Display for Destination {

@@ -122,6 +122,8 @@ pub(crate) enum Answer {
 /// An attempt that failed with a connection error.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Failed {
+    /// When it began.
+    pub(crate) began: Time,
     /// It was of a kind that says that one connection broke (rule 3).
     pub(crate) breaks: bool,
     /// The request itself may have broken it: it was perhaps sent.
@@ -149,7 +151,7 @@ pub(crate) enum After {
     Gathers,
     /// The link stays up; the request breaks connections where another one does not.
     Poisoned,
-    /// The link was down already; this failure tells nothing new.
+    /// The link was down already, or has been since; this failure tells nothing new.
     Late,
 }
 
@@ -254,6 +256,10 @@ impl<W> Link<W> {
         let poison = self.suspect == Some(id) && how.blamed;
         let after = match self.phase {
             Phase::Up | Phase::Draining { .. } if poison => After::Poisoned,
+            // It is about the connections of before the recovery.
+            Phase::Up | Phase::Draining { .. } if self.recoveries > 0 && how.began < self.since => {
+                After::Late
+            }
             Phase::Up | Phase::Draining { .. } => {
                 self.disturbed = Some(now);
                 let one_connection = how.breaks && !how.immediate;

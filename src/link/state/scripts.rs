@@ -87,6 +87,8 @@ enum Does {
 
 struct Caller {
     does: Does,
+    /// Its last attempt.
+    began: Time,
     /// It holds a place.
     placed: bool,
     probes: bool,
@@ -165,6 +167,7 @@ impl World {
         self.next += 1;
         let caller = Caller {
             does: Does::Waits,
+            began: self.now,
             placed: false,
             probes: false,
             immediate: false,
@@ -188,6 +191,7 @@ impl World {
         caller.does = Does::Waits;
         if self.link.is_open() {
             caller.does = Does::Flies; // an attempt of its own
+            caller.began = self.now;
             return;
         }
         caller.placed = true;
@@ -220,6 +224,7 @@ impl World {
                         self.gone.push(id);
                         let caller = self.callers.get_mut(&id).expect("there");
                         caller.does = Does::Readies;
+                        caller.began = now;
                         caller.probes = probe;
                         caller.woken = true;
                     }
@@ -253,6 +258,7 @@ impl World {
             caller.broke += 1;
         }
         let how = Failed {
+            began: caller.began,
             breaks: kind.breaks,
             blamed: kind.breaks && kind.sent,
             in_order: kind.in_order,
@@ -279,6 +285,7 @@ impl World {
             self.callers.remove(&id);
         } else if after == After::StillUp {
             caller.immediate = true;
+            caller.began = self.now;
             caller.does = Does::Readies;
             caller.woken = true;
         } else if was_placed {
