@@ -140,7 +140,7 @@ where
             Some(budget) if at_once && table.is_up(&destination) => budget.withdraw(),
             _ => true,
         };
-        let broke = slow.broke;
+        let broke = slow.broke.into();
         let how = Failed {
             breaks,
             blamed,
