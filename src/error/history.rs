@@ -23,6 +23,7 @@ impl FailedAttempt {
 
 /// The last failed attempts of a request. One word as long as there are none.
 #[derive(Default)]
+#[expect(clippy::box_collection, reason = "few of the many that wait have any")]
 pub(crate) struct History(Option<Box<Vec<FailedAttempt>>>);
 
 impl History {

@@ -188,7 +188,7 @@ where
         match self
             .shared
             .table
-            .hold(&destination, self.id, size, slow.broke, waker)
+            .hold(&destination, self.id, size, slow.broke.into(), waker)
         {
             Hold::Open => self.ready_service(),
             Hold::Held(place) => {

@@ -143,7 +143,7 @@ where
             Some(budget) if at_once && table.is_up(&destination) => budget.withdraw(),
             _ => true,
         };
-        let broke = slow.broke;
+        let broke = slow.broke.into();
         let how = Failed {
             began: table.time(began),
             breaks: breaks || cut_short,

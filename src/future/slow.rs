@@ -30,7 +30,7 @@ pub(super) struct Slow<S> {
     /// The present attempt is the immediate replay after a broken connection.
     pub(super) immediate: bool,
     /// How many replays broke a connection.
-    pub(super) broke: u32,
+    pub(super) broke: u8,
     /// Some attempt may have been sent.
     pub(super) maybe_sent: bool,
     /// The only doubt about an attempt was a redirect.
