@@ -81,6 +81,9 @@ impl Server {
                 return Ok(());
             }
         };
+        // Its connections linger on when it stops. (On Windows that does not keep the port.)
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
         let listener = socket.listen(1024)?;
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(accept(listener, self.account.clone(), stopped));
@@ -101,7 +104,8 @@ impl Server {
             }
         }
         let socket = TcpSocket::new_v4()?;
-        socket.set_reuseaddr(true)?; // its old connections linger on
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
         socket.bind(self.address)?;
         self.state = State::Stopped(socket);
         Ok(())

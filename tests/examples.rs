@@ -1,0 +1,77 @@
+//! The examples end by themselves, and well. What they claim, they check themselves.
+//!
+//! cargo builds them for `cargo test`, but not for `cargo test --test examples`; before that, say
+//! `cargo build --examples`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where cargo puts it: `debug/examples`, beside the `debug/deps` of this test.
+fn path(example: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let profile = test.ancestors().nth(2).unwrap_or(Path::new("."));
+    let name = format!("{example}{}", std::env::consts::EXE_SUFFIX);
+    let path = profile.join("examples").join(name);
+    assert!(
+        path.exists(),
+        "{} is not there: cargo build --examples",
+        path.display()
+    );
+    path
+}
+
+/// What it prints, if it ends well.
+fn run(example: &str, args: &[&str]) -> String {
+    let output = Command::new(path(example))
+        .args(args)
+        .output()
+        .expect("it can be started");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{example}: {}\n{text}\n{errors}",
+        output.status
+    );
+    assert_eq!(errors, "", "{example}");
+    text
+}
+
+/// The text of step `n` of an example that numbers its steps.
+fn step(text: &str, n: u32) -> &str {
+    let from = text.find(&format!("{n}. ")).expect("the step is there");
+    let rest = &text[from..];
+    let to = rest.find(&format!("\n{}. ", n + 1));
+    &rest[..to.unwrap_or(rest.len())]
+}
+
+#[test]
+fn reqwest() {
+    let text = run("reqwest", &[]);
+    assert!(step(&text, 1).contains("/3 200 OK"), "{text}");
+    assert!(step(&text, 2).contains("not idempotent"), "{text}");
+    assert!(step(&text, 3).contains("/order 200 OK"), "{text}");
+    assert!(
+        step(&text, 4).contains("redirect::Policy::none()"),
+        "{text}"
+    );
+    assert!(step(&text, 5).contains("/order 200 OK"), "{text}");
+}
+
+#[test]
+fn hyper() {
+    let text = run("hyper", &[]);
+    assert!(step(&text, 1).contains("\"/3\""), "{text}");
+    assert!(step(&text, 2).contains("not idempotent"), "{text}");
+    assert!(step(&text, 3).contains("\"/order\""), "{text}");
+    assert!(step(&text, 4).contains("\"/order\""), "{text}");
+}
+
+#[test]
+fn policy() {
+    let text = run("policy", &[]);
+    assert!(step(&text, 1).contains("the broker ended the session"));
+    assert!(step(&text, 2).contains("signed for attempt 4"), "{text}");
+    assert!(step(&text, 3).contains("2 attempts"), "{text}");
+    assert!(step(&text, 4).contains("too long"), "{text}");
+}
