@@ -9,13 +9,16 @@
 
 mod server;
 
+use std::time::Duration;
+
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use tokio::time::timeout;
 use tower::{ServiceBuilder, ServiceExt};
-use tower_conn_retry::{BoxError, Reason, RetryOnConnErr};
+use tower_conn_retry::{BoxError, Links, Reason, RetryOnConnErr};
 
 use server::{Answer, Server};
 
@@ -34,8 +37,7 @@ async fn main() -> Result<(), BoxError> {
         let request = Request::get(server.url(path)).body(Full::default())?;
         calls.push(tokio::spawn(client.clone().oneshot(request)));
     }
-    let mut links = client.links().subscribe();
-    links.wait_for(|links| links.waiting() == 3).await?;
+    held(&client.links(), 3).await?;
     for link in client.links().status() {
         let (to, waiting) = (link.destination(), link.waiting());
         println!("   {to}: up: {}, {waiting} requests wait", link.is_up());
@@ -84,12 +86,20 @@ async fn main() -> Result<(), BoxError> {
     server.stop().await?;
     let order = Request::post(server.url("/order")).body(body())?;
     let call = tokio::spawn(client.clone().oneshot(order));
-    links.wait_for(|links| links.waiting() == 1).await?;
+    held(&client.links(), 1).await?;
     println!("   (the server is started)");
     server.start()?;
     println!("   {:?}", text(call.await??).await?);
     assert_eq!(server.lines()[6..], ["POST /order"]); // once
 
+    Ok(())
+}
+
+/// Until so many requests wait for the server.
+async fn held(links: &Links, waiting: usize) -> Result<(), BoxError> {
+    let mut links = links.subscribe();
+    let held = links.wait_for(|links| links.waiting() == waiting);
+    timeout(Duration::from_secs(10), held).await??;
     Ok(())
 }
 

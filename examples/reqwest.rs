@@ -9,9 +9,12 @@
 
 mod server;
 
+use std::time::Duration;
+
 use reqwest::{Client, Method, Request, StatusCode, redirect};
+use tokio::time::timeout;
 use tower::{ServiceBuilder, ServiceExt};
-use tower_conn_retry::{BoxError, Reason, RetryOnConnErr, Sent};
+use tower_conn_retry::{BoxError, Links, Reason, RetryOnConnErr, Sent};
 
 use server::{Answer, Server};
 
@@ -30,8 +33,7 @@ async fn main() -> Result<(), BoxError> {
         let request = get(&server.url(path))?;
         calls.push(tokio::spawn(client.clone().oneshot(request)));
     }
-    let mut links = client.links().subscribe();
-    links.wait_for(|links| links.waiting() == 3).await?;
+    held(&client.links(), 3).await?;
     for link in client.links().status() {
         let (to, waiting) = (link.destination(), link.waiting());
         println!("   {to}: up: {}, {waiting} requests wait", link.is_up());
@@ -101,8 +103,7 @@ async fn main() -> Result<(), BoxError> {
 
     let order = post(&server.url("/order"), None)?;
     let call = tokio::spawn(client.clone().oneshot(order));
-    let mut links = client.links().subscribe();
-    links.wait_for(|links| links.waiting() == 1).await?;
+    held(&client.links(), 1).await?;
     println!("   (the server is started)");
     server.start()?;
     let response = call.await??;
@@ -110,6 +111,14 @@ async fn main() -> Result<(), BoxError> {
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(server.lines()[6..], ["POST /order"]); // once
 
+    Ok(())
+}
+
+/// Until so many requests wait for the server.
+async fn held(links: &Links, waiting: usize) -> Result<(), BoxError> {
+    let mut links = links.subscribe();
+    let held = links.wait_for(|links| links.waiting() == waiting);
+    timeout(Duration::from_secs(10), held).await??;
     Ok(())
 }
 

@@ -4,7 +4,10 @@
 //! `cargo build --examples`.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::time::timeout;
 
 /// Where cargo puts it: `debug/examples`, beside the `debug/deps` of this test.
 fn path(example: &str) -> PathBuf {
@@ -21,10 +24,14 @@ fn path(example: &str) -> PathBuf {
 }
 
 /// What it prints, if it ends well.
-fn run(example: &str, args: &[&str]) -> String {
+async fn run(example: &str, args: &[&str]) -> String {
     let output = Command::new(path(example))
         .args(args)
-        .output()
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(Duration::from_secs(120), output)
+        .await
+        .expect("it ends by itself")
         .expect("it can be started");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -45,9 +52,9 @@ fn step(text: &str, n: u32) -> &str {
     &rest[..to.unwrap_or(rest.len())]
 }
 
-#[test]
-fn reqwest() {
-    let text = run("reqwest", &[]);
+#[tokio::test]
+async fn reqwest() {
+    let text = run("reqwest", &[]).await;
     assert!(step(&text, 1).contains("/3 200 OK"), "{text}");
     assert!(step(&text, 2).contains("not idempotent"), "{text}");
     assert!(step(&text, 3).contains("/order 200 OK"), "{text}");
@@ -58,18 +65,18 @@ fn reqwest() {
     assert!(step(&text, 5).contains("/order 200 OK"), "{text}");
 }
 
-#[test]
-fn hyper() {
-    let text = run("hyper", &[]);
+#[tokio::test]
+async fn hyper() {
+    let text = run("hyper", &[]).await;
     assert!(step(&text, 1).contains("\"/3\""), "{text}");
     assert!(step(&text, 2).contains("not idempotent"), "{text}");
     assert!(step(&text, 3).contains("\"/order\""), "{text}");
     assert!(step(&text, 4).contains("\"/order\""), "{text}");
 }
 
-#[test]
-fn policy() {
-    let text = run("policy", &[]);
+#[tokio::test]
+async fn policy() {
+    let text = run("policy", &[]).await;
     assert!(step(&text, 1).contains("the broker ended the session"));
     assert!(step(&text, 2).contains("signed for attempt 4"), "{text}");
     assert!(step(&text, 3).contains("2 attempts"), "{text}");
