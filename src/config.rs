@@ -17,6 +17,7 @@ pub(crate) struct Config {
     pub(crate) max_attempts: u32,
     pub(crate) limits: Limits,
     pub(crate) when_full: WhenFull,
+    pub(crate) in_order: bool,
     pub(crate) persist: bool,
     pub(crate) redirects_off: bool,
 }
@@ -32,6 +33,7 @@ impl Config {
             max_attempts: u32::MAX,
             limits: Limits::new(),
             when_full: WhenFull::Reject,
+            in_order: false,
             persist: false,
             redirects_off: false,
         }

@@ -21,11 +21,11 @@ pub struct Inline;
 /// use tower::ServiceBuilder;
 /// use tower_conn_retry::RetryOnConnErr;
 ///
-/// # fn wrap<S>(client: S) {
+/// # fn wrap<S: Clone>(client: S) {
 /// // As it comes:
 /// let service = ServiceBuilder::new().layer(RetryOnConnErr).service(client);
 /// # }
-/// # fn wrap_more<S>(client: S) {
+/// # fn wrap_more<S: Clone>(client: S) {
 /// // With settings:
 /// let layer = RetryOnConnErr::new()
 ///     .attempt_timeout(Duration::from_secs(10))
@@ -154,6 +154,22 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
     #[must_use]
     pub fn when_full(mut self, when_full: WhenFull) -> Self {
         self.config.when_full = when_full;
+        self
+    }
+
+    /// Keeps the order of the calls even where just one connection broke.
+    ///
+    /// By default each request that broke with a connection is replayed at once, side by side with
+    /// the others and with new calls: quick, but several that were in flight together may overtake
+    /// each other. With this, such a break is an outage of 20 ms in which they get into line, and
+    /// then they are replayed one after the other, before all new calls. For services that pipeline
+    /// their requests to one peer, such as `tcp::Client` in a [`Reconnect`](crate::Reconnect).
+    ///
+    /// As always, a request that is answered late can't be told from one that was lost, so what the
+    /// peer sees twice is not in order.
+    #[must_use]
+    pub fn in_order(mut self) -> Self {
+        self.config.in_order = true;
         self
     }
 

@@ -1,5 +1,89 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(not(unix), forbid(unsafe_code))]
 //! A tower layer that keeps messages from being lost when a connection breaks.
+//!
+//! [`RetryOnConnErr`] wraps any tower service. It recognises *connection* errors, holds the requests
+//! that failed, probes with one of them, and replays all of them in order when the connection is
+//! back.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), tower_conn_retry::BoxError> {
+//! use std::io;
+//! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+//! use tower_conn_retry::RetryOnConnErr;
+//!
+//! # let down = std::sync::Arc::new(std::sync::Mutex::new(3));
+//! // Any service; this one's server is away for the first few attempts.
+//! let client = service_fn(move |message: String| {
+//! #   let down = down.clone();
+//!     async move {
+//! #       let mut down = down.lock().unwrap();
+//! #       *down -= 1;
+//!         if *down > 0 {
+//!             return Err(io::Error::from(io::ErrorKind::ConnectionRefused));
+//!         }
+//!         Ok(format!("got {message}"))
+//!     }
+//! });
+//!
+//! let mut client = ServiceBuilder::new().layer(RetryOnConnErr).service(client);
+//! assert_eq!(client.ready().await?.call("hello".into()).await?, "got hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The words
+//!
+//! | word | meaning |
+//! |---|---|
+//! | connection error | an error about the path to the peer, not about the request or the answer: [`classify`](crate::classify()) |
+//! | [sent](Sent) | evidence whether the peer may have seen the request: `No` is proved |
+//! | [outlook](Outlook) | `Transient`, waiting can help, or `Permanent` |
+//! | [destination](Destination) | what fails together: the one peer of a TCP client; scheme and authority for HTTP |
+//! | link | the shared state of one destination: up or down, with its backlog |
+//! | probe | the single attempt that is allowed to a destination that is down |
+//! | backlog | the requests that are held for a link, oldest first |
+//! | replay | another attempt with the same request |
+//!
+//! # What happens to a request
+//!
+//! 1. While all links are up, a call is an attempt of the wrapped service and the copy of the
+//!    request.
+//! 2. If the attempt fails, the [policy](ConnErrorPolicy) says whether that is a connection error.
+//!    If not, the error is passed through.
+//! 3. If it is, and the request may be replayed (by default: waiting can help, it can be copied, and
+//!    it was provably not sent or is idempotent), it is replayed once at once where just one
+//!    connection broke. If that fails too, or the error is about the peer or the path, the link goes
+//!    down and the request joins the backlog. Else the caller gets an [`Error`] with its
+//!    [`Reason`].
+//! 4. While the link is down, the oldest request of the backlog is the probe, after each delay of
+//!    the [`Backoff`]. New calls join the backlog without an attempt of their own.
+//! 5. When a probe gets through, the backlog drains in order: one request, then two at a time, four,
+//!    and so on. New calls go directly again when it is empty.
+//!
+//! # Settings that matter
+//!
+//! - [`attempt_timeout`](RetryOnConnErr::attempt_timeout): none by default. A link that has gone
+//!   silent is only noticed by a timeout.
+//! - [`give_up_after`](RetryOnConnErr::give_up_after): 3 minutes by default.
+//! - [`limits`](RetryOnConnErr::limits) and [`when_full`](RetryOnConnErr::when_full): 10,000
+//!   requests and 64 MiB by default, and an error for what is more.
+//!
+//! # Where it goes in a stack
+//!
+//! Outside of what belongs to one attempt (a timeout, authentication that is signed anew, a
+//! concurrency limit), inside of what belongs to the call. A service below that turns connection
+//! errors into answers hides them from the layer.
+//!
+//! # Cost
+//!
+//! While all links are up, a call adds one atomic operation, one clone of an `Arc`, and the copy of
+//! the request; an attempt that has to wait also has one timer, unless neither
+//! [`give_up_after`](RetryOnConnErr::give_up_after) nor
+//! [`attempt_timeout`](RetryOnConnErr::attempt_timeout) limits it. After a success the layer
+//! remembers that the destination works, by
+//! [`destination_hash`](Replayable::destination_hash): free for the one peer.
 
 mod backoff;
 pub mod classify;
@@ -25,7 +109,11 @@ pub use error::{AttemptTimeout, Error, FailedAttempt, Reason};
 pub use future::ResponseFuture;
 pub use layer::{Inline, RetryOnConnErr};
 pub use link::{Limits, LinkStatus, Links, LinksSummary, WhenFull};
+#[cfg(feature = "metrics")]
+pub use observe::MetricsObserver;
 pub use observe::Observer;
+#[cfg(feature = "tracing")]
+pub use observe::TracingObserver;
 pub use policy::{ConnErrorPolicy, Decision, DefaultPolicy, Failure, PolicyFn, policy_fn};
 pub use reconnect::Reconnect;
 pub use request::{
@@ -35,3 +123,7 @@ pub use service::ConnRetry;
 
 /// A boxed error, as everywhere in tower.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+#[cfg(all(doctest, feature = "full"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

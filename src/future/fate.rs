@@ -96,7 +96,9 @@ where
             slow.maybe_sent = true;
         }
         let breaks = breaks_one_connection(conn_error.kind());
-        if breaks && slow.attempts > 1 {
+        // What was not sent broke nothing.
+        let blamed = breaks && called && conn_error.sent() == Sent::Maybe;
+        if blamed && slow.attempts > 1 {
             slow.broke = slow.broke.saturating_add(1);
         }
         slow.history.push(now - started, conn_error);
@@ -130,7 +132,9 @@ where
         let broke = slow.broke;
         let how = Failed {
             breaks,
+            blamed,
             immediate,
+            in_order: table.config().in_order,
             stays,
             paid,
             broke,
@@ -140,11 +144,17 @@ where
             if let Some(place) = slow.place.take() {
                 place.forget();
             }
-            if after != After::StillUp {
+            if !table.is_up(&destination) {
                 let error = Arc::new(Described(error.to_string()));
                 table.set_last_error(&destination, LastError { conn_error, error });
             }
             return Err(self.error(reason, Cause::Own(error), Some(conn_error)));
+        }
+        if after == After::Poisoned {
+            if let Some(place) = slow.place.take() {
+                place.forget();
+            }
+            return Err(self.error(Reason::Poisoned, Cause::Own(error), Some(conn_error)));
         }
         if after == After::StillUp {
             slow.cause = Some((Cause::Own(error), conn_error));

@@ -68,6 +68,8 @@ pub(super) struct Effects {
     /// Dropping these runs user code.
     trash: Vec<Delays>,
     errors: Vec<LastError>,
+    /// Links that were down.
+    forgotten: Vec<Destination>,
 }
 
 /// What a request gets that wants to be held.
@@ -222,10 +224,12 @@ impl Table {
             });
             changed.unwrap_or((After::Late, now, false, None))
         });
-        if let After::WentDown { fresh } = after {
+        if let After::WentDown { .. } | After::Gathers = after {
             if let (true, Some(observer)) = (was_up, &self.config.observer) {
                 observer.link_down(destination, error);
             }
+        }
+        if let After::WentDown { fresh } = after {
             let delays = delays.filter(|_| !fresh);
             let mut delays = delays.unwrap_or_else(|| self.config.start_backoff());
             let delay = delays.draw();
@@ -352,6 +356,10 @@ impl Table {
             result
         };
         effects.wakes.into_iter().for_each(Waker::wake);
+        if let Some(observer) = &self.config.observer {
+            let forgotten = effects.forgotten.iter();
+            forgotten.for_each(|destination| observer.link_forgotten(destination));
+        }
         self.summary.send_if_modified(|summary| {
             // Read in here, so that the last to come publishes the last state.
             let down = self.down.load(Ordering::Relaxed);
@@ -415,6 +423,9 @@ impl State {
                 let share = Share::of(&entry.link);
                 self.down -= share.down;
                 self.shut -= share.shut;
+                if share.down > 0 {
+                    effects.forgotten.push(destination);
+                }
                 effects.trash.extend(entry.delays);
                 effects.errors.extend(entry.last);
             }

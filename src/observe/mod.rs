@@ -1,10 +1,25 @@
 //! Who is told what happens to links and requests.
 
+#[cfg(any(feature = "tracing", feature = "metrics"))]
+mod labels;
+#[cfg(feature = "metrics")]
+mod metrics;
+#[cfg(feature = "tracing")]
+mod tracing;
+
+#[cfg(feature = "metrics")]
+pub use self::metrics::MetricsObserver;
+#[cfg(feature = "tracing")]
+pub use self::tracing::TracingObserver;
+
 use std::time::Duration;
 
 use crate::{ConnError, Destination, Reason};
 
-/// Is told what happens: one method for each event, all empty by default.
+/// Is told what happens: one method for each event, all empty by default. A pair of observers is
+/// one too.
+///
+/// With features there are two ready-made ones, `TracingObserver` and `MetricsObserver`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -59,6 +74,12 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (destination, outage);
     }
 
+    /// The link was down, and is forgotten because nobody has asked for it any more. The next call
+    /// to this destination makes an attempt of its own.
+    fn link_forgotten(&self, destination: &Destination) {
+        let _ = destination;
+    }
+
     /// A request that had failed before, or had waited, was answered after all.
     fn recovered(&self, destination: &Destination, attempts: u32, elapsed: Duration) {
         let _ = (destination, attempts, elapsed);
@@ -67,5 +88,52 @@ pub trait Observer: Send + Sync + 'static {
     /// A request failed for good, after a connection error or waiting.
     fn failed(&self, destination: &Destination, reason: Reason, attempts: u32, elapsed: Duration) {
         let _ = (destination, reason, attempts, elapsed);
+    }
+}
+
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn attempt_failed(&self, destination: &Destination, error: ConnError, attempts: u32) {
+        self.0.attempt_failed(destination, error, attempts);
+        self.1.attempt_failed(destination, error, attempts);
+    }
+
+    fn held(&self, destination: &Destination) {
+        self.0.held(destination);
+        self.1.held(destination);
+    }
+
+    fn probe(&self, destination: &Destination) {
+        self.0.probe(destination);
+        self.1.probe(destination);
+    }
+
+    fn replay(&self, destination: &Destination, attempt: u32) {
+        self.0.replay(destination, attempt);
+        self.1.replay(destination, attempt);
+    }
+
+    fn link_down(&self, destination: &Destination, error: ConnError) {
+        self.0.link_down(destination, error);
+        self.1.link_down(destination, error);
+    }
+
+    fn link_up(&self, destination: &Destination, outage: Duration) {
+        self.0.link_up(destination, outage);
+        self.1.link_up(destination, outage);
+    }
+
+    fn link_forgotten(&self, destination: &Destination) {
+        self.0.link_forgotten(destination);
+        self.1.link_forgotten(destination);
+    }
+
+    fn recovered(&self, destination: &Destination, attempts: u32, elapsed: Duration) {
+        self.0.recovered(destination, attempts, elapsed);
+        self.1.recovered(destination, attempts, elapsed);
+    }
+
+    fn failed(&self, destination: &Destination, reason: Reason, attempts: u32, elapsed: Duration) {
+        self.0.failed(destination, reason, attempts, elapsed);
+        self.1.failed(destination, reason, attempts, elapsed);
     }
 }

@@ -161,3 +161,155 @@ async fn subscribe_tells_of_changes() {
         .unwrap();
     call.await.unwrap().unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_is_forgotten_while_it_is_down_is_told_of() {
+    #[derive(Default, Clone)]
+    struct Forgotten(Arc<Mutex<Vec<String>>>);
+
+    impl Observer for Forgotten {
+        fn link_forgotten(&self, destination: &Destination) {
+            self.0.lock().unwrap().push(destination.to_string());
+        }
+    }
+
+    let forgotten = Forgotten::default();
+    let peer = Peer::that(REFUSED);
+    // A pair is an observer too.
+    let service = peer.behind(steady().observer((Log::default(), forgotten.clone())));
+    let once = Message {
+        idempotent: false,
+        ..message(1)
+    };
+    call(&service, once).await.unwrap_err();
+    pass(25 * SECOND).await;
+    service.links().status();
+    assert_eq!(*forgotten.0.lock().unwrap(), ["the peer"]);
+}
+
+/// An outage that ends, and a call that fails.
+#[cfg(any(feature = "tracing", feature = "metrics"))]
+async fn story(observer: impl Observer) {
+    let peer = Peer::that(REFUSED);
+    let service = peer.behind(steady().observer(observer).max_attempts(2));
+    let held = send(&service, message(1));
+    settle().await;
+    peer.now_does(Does::Answer);
+    held.await.unwrap().unwrap();
+    peer.now_does(RESET);
+    call(&service, message(2)).await.unwrap_err();
+}
+
+#[cfg(feature = "tracing")]
+#[tokio::test(start_paused = true)]
+async fn tracing_writes_spans_and_events() {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .without_time()
+        .finish();
+    let _guard = tracing_subscriber::util::SubscriberInitExt::set_default(subscriber);
+    story(tower_conn_retry::TracingObserver::new()).await;
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let ours = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.contains("tower_conn_retry"));
+    let peer = "destination=the peer";
+    let outage = "outage{destination=the peer}: ";
+    assert_eq!(
+        ours.collect::<Vec<_>>(),
+        [
+            format!(
+                "DEBUG tower_conn_retry: attempt failed {peer} kind=\"refused\" sent=\"maybe\" \
+                 outlook=\"transient\" attempts=1"
+            ),
+            format!("WARN {outage}tower_conn_retry: link down {peer} kind=\"refused\""),
+            format!("DEBUG {outage}tower_conn_retry: held {peer}"),
+            format!("DEBUG {outage}tower_conn_retry: probe {peer}"),
+            format!("DEBUG {outage}tower_conn_retry: replay {peer} attempt=2"),
+            format!("INFO {outage}tower_conn_retry: link up {peer} outage_seconds=0.1"),
+            format!("DEBUG tower_conn_retry: recovered {peer} attempts=2 elapsed_seconds=0.1"),
+            format!(
+                "DEBUG tower_conn_retry: attempt failed {peer} kind=\"reset\" sent=\"maybe\" \
+                 outlook=\"transient\" attempts=1"
+            ),
+            format!("DEBUG tower_conn_retry: replay {peer} attempt=2"),
+            format!(
+                "DEBUG tower_conn_retry: attempt failed {peer} kind=\"reset\" sent=\"maybe\" \
+                 outlook=\"transient\" attempts=2"
+            ),
+            format!("WARN {outage}tower_conn_retry: link down {peer} kind=\"reset\""),
+            format!(
+                "WARN {outage}tower_conn_retry: failed {peer} reason=\"attempts_exhausted\" \
+                 attempts=2 elapsed_seconds=0.0"
+            ),
+        ]
+    );
+}
+
+#[cfg(feature = "metrics")]
+#[test]
+fn metrics_count() {
+    use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+
+    let recorder = DebuggingRecorder::new();
+    let snapshots = recorder.snapshotter();
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+    let observer = tower_conn_retry::MetricsObserver::new().by_destination();
+    metrics::with_local_recorder(&recorder, || runtime.block_on(story(observer)));
+    let mut found: Vec<_> = snapshots
+        .snapshot()
+        .into_vec()
+        .into_iter()
+        .map(|(key, _, _, value)| {
+            let labels = key
+                .key()
+                .labels()
+                .map(|label| format!("{}={}", label.key(), label.value()));
+            let value = match value {
+                DebugValue::Counter(n) => n.to_string(),
+                DebugValue::Gauge(n) => n.to_string(),
+                DebugValue::Histogram(all) => format!("{all:?}"),
+            };
+            format!(
+                "{} {} {value}",
+                key.key().name(),
+                labels.collect::<Vec<_>>().join(",")
+            )
+        })
+        .collect();
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "conn_retry_attempts_failed_total destination=the peer,kind=refused 1",
+            "conn_retry_attempts_failed_total destination=the peer,kind=reset 2",
+            "conn_retry_failed_total destination=the peer,reason=attempts_exhausted 1",
+            "conn_retry_held_total destination=the peer 1",
+            "conn_retry_links_down destination=the peer 1",
+            "conn_retry_outage_seconds destination=the peer [0.1]",
+            "conn_retry_probes_total destination=the peer 1",
+            "conn_retry_recovered_seconds destination=the peer [0.1]",
+            "conn_retry_replays_total destination=the peer 2",
+        ]
+    );
+}

@@ -137,3 +137,48 @@ async fn rule_13_probes_cost_nothing() {
     peer.now_does(Does::Answer);
     assert_eq!(held.await.unwrap().unwrap(), 1);
 }
+
+/// Several requests are in flight on one connection, and hear in a bad order that it broke.
+async fn broken_together(in_order: bool) -> Vec<u64> {
+    let peer = Peer::new(|message| {
+        let late = (4 - message.number as u32) * MS;
+        Does::FailAfter(10 * MS + late, io::ErrorKind::ConnectionReset)
+    });
+    let layer = if in_order {
+        steady().in_order()
+    } else {
+        steady()
+    };
+    let service = peer.behind(layer);
+    let mut calls: Vec<_> = (0..4)
+        .map(|number| send(&service, message(number)))
+        .collect();
+    settle().await;
+    peer.forget_attempts();
+    peer.now_does(Does::Answer);
+    pass(11 * MS).await; // the last two have heard of it
+    calls.push(send(&service, message(4)));
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    peer.attempts()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_broke_together_is_replayed_at_once_or_in_order() {
+    assert_eq!(broken_together(false).await, [3, 2, 4, 1, 0]);
+    assert_eq!(broken_together(true).await, [0, 1, 2, 3, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_order_a_broken_connection_is_an_outage_of_20_ms() {
+    let mut first = true;
+    let peer = Peer::new(move |_| match std::mem::take(&mut first) {
+        true => RESET,
+        false => Does::Answer,
+    });
+    let service = peer.behind(RetryOnConnErr::new().in_order());
+    let began = tokio::time::Instant::now();
+    assert_eq!(call(&service, message(1)).await.unwrap(), 1);
+    assert_eq!(began.elapsed(), 20 * MS);
+}

@@ -1,19 +1,6 @@
 //! The state machine of one link. It has no clock, no waker and no I/O: the time comes in as a
 //! number, and whom to wake goes out as a list.
-//!
-//! ```text
-//!            a connection error that is more than one broken connection
-//!      ┌────┐ ────────────────────────────────────────────────► ┌──────┐
-//!      │ Up │                                                   │ Down │◄─┐
-//!      └────┘ ◄──┐                                              └──────┘  │ the probe failed,
-//!         ▲      │ nobody is waiting                    the delay │       │ or was dropped
-//!         │      │                                        is over ▼       │
-//!         │   ┌──────────┐        the probe got through       ┌─────────┐ │
-//!         └── │ Draining │ ◄───────────────────────────────── │ Probing │─┘
-//!   the last  └──────────┘                                    └─────────┘
-//!   has called     │  a drained request failed                     ▲
-//!                  └──────────────────────────────────────► Down ──┘
-//! ```
+#![doc = include_str!("diagram.md")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -32,6 +19,10 @@ pub(crate) const STABLE: Duration = Duration::from_secs(10);
 
 /// After so many replays that broke a connection, the head of the backlog is passed over once.
 const POISONOUS: u32 = 3;
+
+/// Where order is strict, how long the backlog waits after a connection broke for the others that
+/// broke with it. They have heard of it, but each is replayed by a task of its own.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// The shared state of one destination. `W` is what it takes to wake a waiter.
 pub(crate) struct Link<W> {
@@ -60,6 +51,9 @@ pub(crate) struct Link<W> {
     recoveries: u64,
     /// The head was passed over last time, so it is its turn.
     head_next: bool,
+    /// The head was passed over, and the other one got through. If it breaks a connection now, it is
+    /// poison; if not, it was the path.
+    suspect: Option<Id>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -125,8 +119,12 @@ pub(crate) enum Answer {
 pub(crate) struct Failed {
     /// It was of a kind that says that one connection broke (rule 3).
     pub(crate) breaks: bool,
+    /// The request itself may have broken it: it was perhaps sent.
+    pub(crate) blamed: bool,
     /// It was the immediate replay after a broken connection.
     pub(crate) immediate: bool,
+    /// Nothing is replayed at once, so that all is replayed in order.
+    pub(crate) in_order: bool,
     /// The request is to be replayed.
     pub(crate) stays: bool,
     /// The budget pays for an immediate replay.
@@ -142,6 +140,10 @@ pub(crate) enum After {
     StillUp,
     /// The link is down and needs the next delay of its backoff, of a fresh sequence if `fresh`.
     WentDown { fresh: bool },
+    /// The link is down for the moment, until those that broke together are in line.
+    Gathers,
+    /// The link stays up; the request breaks connections where another one does not.
+    Poisoned,
     /// The link was down already; this failure tells nothing new.
     Late,
 }
@@ -162,6 +164,7 @@ impl<W> Link<W> {
             told: [None, None],
             recoveries: 0,
             head_next: false,
+            suspect: None,
         }
     }
 
@@ -213,10 +216,8 @@ impl<W> Link<W> {
         self.land(id);
         match &mut self.phase {
             Phase::Probing { by, instead_of, .. } if *by == id => {
-                let poison = *instead_of;
-                if let Some(head) = poison {
-                    self.fail_waiter(head, Reason::Poisoned, wakes);
-                }
+                // It is the first in the drain now, and alone in its window.
+                self.suspect = *instead_of;
                 self.recover(now);
             }
             Phase::Draining { window, .. } => *window = window.saturating_mul(2),
@@ -244,11 +245,13 @@ impl<W> Link<W> {
         let quiet = self
             .disturbed
             .is_none_or(|last| now.saturating_sub(last) >= STABLE);
+        let poison = self.suspect == Some(id) && how.blamed;
         let after = match self.phase {
+            Phase::Up | Phase::Draining { .. } if poison => After::Poisoned,
             Phase::Up | Phase::Draining { .. } => {
                 self.disturbed = Some(now);
                 let one_connection = how.breaks && !how.immediate;
-                if one_connection && (how.paid || !how.stays) {
+                if one_connection && !(how.stays && (how.in_order || !how.paid)) {
                     After::StillUp
                 } else {
                     self.since = now;
@@ -257,7 +260,10 @@ impl<W> Link<W> {
                     if quiet {
                         self.delay = FIRST_STEP;
                     }
-                    After::WentDown { fresh: quiet }
+                    match one_connection && how.in_order {
+                        true => After::Gathers,
+                        false => After::WentDown { fresh: quiet },
+                    }
                 }
             }
             Phase::Probing { by, instead_of, .. } if by == id => {
@@ -267,15 +273,20 @@ impl<W> Link<W> {
             }
             Phase::Probing { .. } | Phase::Down { .. } => After::Late,
         };
-        if let After::WentDown { .. } = after {
+        let pause = match after {
             // Until the backoff has said more.
-            let probe_at = now + self.delay.max(FIRST_STEP);
+            After::WentDown { .. } => Some(self.delay.max(FIRST_STEP)),
+            After::Gathers => Some(GATHER),
+            After::StillUp | After::Poisoned | After::Late => None,
+        };
+        if let Some(pause) = pause {
+            let probe_at = now + pause;
             self.phase = Phase::Down { probe_at };
         }
-        let replayed_at_once = after == After::StillUp && how.stays;
-        if !replayed_at_once {
+        let stays = how.stays && after != After::Poisoned;
+        if after != After::StillUp || !stays {
             self.give_back_turn(id);
-            if let Some(size) = self.land(id).filter(|_| how.stays) {
+            if let Some(size) = self.land(id).filter(|_| stays) {
                 self.join(id, size, how.broke, now, wakes);
             }
         }
@@ -303,6 +314,7 @@ impl<W> Link<W> {
         {
             self.bytes -= waiter.size;
         }
+        self.suspect.take_if(|suspect| *suspect == id);
         self.give_back_turn(id);
         if matches!(self.phase, Phase::Probing { by, .. } if by == id) {
             self.phase = Phase::Down { probe_at: now };
@@ -514,6 +526,7 @@ impl<W> Link<W> {
     }
 
     fn land(&mut self, id: Id) -> Option<usize> {
+        self.suspect.take_if(|suspect| *suspect == id);
         let flight = self.flying.remove(&id)?;
         self.bytes -= flight.size;
         if let Phase::Draining { flying, .. } = &mut self.phase {

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use super::{After, Answer, Failed, Id, Link, Time};
 use crate::Reason;
@@ -19,6 +21,8 @@ enum Step {
     /// A new call. If the link is open its first attempt fails or is answered.
     Call {
         fails: Option<Kind>,
+        /// How many replays are said to have broken a connection already.
+        broke: u32,
     },
     /// The caller at this place (modulo their number) is polled, if it was woken.
     Poll(usize),
@@ -37,17 +41,31 @@ enum Step {
 #[derive(Debug, Clone, Copy)]
 struct Kind {
     breaks: bool,
+    sent: bool,
     paid: bool,
+    in_order: bool,
 }
 
+const REFUSED: Kind = Kind {
+    breaks: false,
+    sent: true,
+    paid: true,
+    in_order: false,
+};
+
 fn kind() -> impl Strategy<Value = Kind> {
-    (any::<bool>(), any::<bool>()).prop_map(|(breaks, paid)| Kind { breaks, paid })
+    any::<[bool; 4]>().prop_map(|[breaks, sent, paid, in_order]| Kind {
+        breaks,
+        sent,
+        paid,
+        in_order,
+    })
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let place = 0..20usize;
     prop_oneof![
-        4 => proptest::option::of(kind()).prop_map(|fails| Step::Call { fails }),
+        4 => (proptest::option::of(kind()), 0..5u32).prop_map(|(fails, broke)| Step::Call { fails, broke }),
         4 => place.clone().prop_map(Step::Poll),
         3 => (place.clone(), any::<bool>()).prop_map(|(n, well)| Step::Answer(n, well)),
         3 => (place.clone(), kind(), any::<bool>()).prop_map(|(n, kind, stays)| Step::Fail(n, kind, stays)),
@@ -83,11 +101,10 @@ struct World {
     now: Time,
     next: Id,
     callers: BTreeMap<Id, Caller>,
-    /// Verdicts that were heard.
-    poisoned: usize,
-    dropped: usize,
     /// Who was let go, in order.
     gone: Vec<Id>,
+    /// Changes of the phase.
+    changes: BTreeSet<(String, String)>,
 }
 
 impl World {
@@ -97,9 +114,8 @@ impl World {
             now: Time::ZERO,
             next: 0,
             callers: BTreeMap::new(),
-            poisoned: 0,
-            dropped: 0,
             gone: Vec::new(),
+            changes: BTreeSet::new(),
         }
     }
 
@@ -111,6 +127,7 @@ impl World {
 
     fn change_unchecked<T>(&mut self, f: impl FnOnce(&mut Link<Id>, Time, &mut Vec<Id>) -> T) -> T {
         let mut wakes = Vec::new();
+        let before = self.phase();
         let result = f(&mut self.link, self.now, &mut wakes);
         for id in wakes {
             self.callers
@@ -118,7 +135,16 @@ impl World {
                 .expect("only those who are there are woken")
                 .woken = true;
         }
+        let after = self.phase();
+        if before != after {
+            self.changes.insert((before, after));
+        }
         result
+    }
+
+    fn phase(&self) -> String {
+        let phase = format!("{:?}", self.link.phase);
+        phase.split(' ').next().unwrap_or_default().to_owned()
     }
 
     fn check(&self) {
@@ -134,7 +160,7 @@ impl World {
         }
     }
 
-    fn call(&mut self, fails: Option<Kind>) {
+    fn call(&mut self, fails: Option<Kind>, broke: u32) {
         let id = self.next;
         self.next += 1;
         let caller = Caller {
@@ -142,7 +168,7 @@ impl World {
             placed: false,
             probes: false,
             immediate: false,
-            broke: 0,
+            broke,
             woken: true,
             timer: None,
         };
@@ -202,11 +228,7 @@ impl World {
                         self.callers.get_mut(&id).expect("there").timer = at;
                     }
                     Answer::Fail(reason) => {
-                        match reason {
-                            Reason::Poisoned => self.poisoned += 1,
-                            Reason::QueueFull => self.dropped += 1,
-                            other => panic!("{other:?}"),
-                        }
+                        assert_eq!(reason, Reason::QueueFull);
                         self.callers.remove(&id);
                     }
                 }
@@ -227,11 +249,13 @@ impl World {
 
     fn fail(&mut self, id: Id, kind: Kind, stays: bool) {
         let caller = self.callers.get_mut(&id).expect("there");
-        if kind.breaks {
+        if kind.breaks && kind.sent {
             caller.broke += 1;
         }
         let how = Failed {
             breaks: kind.breaks,
+            blamed: kind.breaks && kind.sent,
+            in_order: kind.in_order,
             immediate: std::mem::take(&mut caller.immediate),
             stays,
             paid: kind.paid,
@@ -243,7 +267,7 @@ impl World {
         if !stays {
             self.callers.remove(&id);
         }
-        let after = self.change(|link, now, wakes| link.failed(id, how, now, wakes));
+        let after = self.change_unchecked(|link, now, wakes| link.failed(id, how, now, wakes));
         if let After::WentDown { .. } = after {
             let from = self.now;
             self.change(|link, _, wakes| link.delay(100 * MS, from, wakes));
@@ -251,7 +275,9 @@ impl World {
         let Some(caller) = self.callers.get_mut(&id) else {
             return;
         };
-        if after == After::StillUp {
+        if after == After::Poisoned {
+            self.callers.remove(&id);
+        } else if after == After::StillUp {
             caller.immediate = true;
             caller.does = Does::Readies;
             caller.woken = true;
@@ -260,6 +286,7 @@ impl World {
         } else {
             self.join(id);
         }
+        self.check();
     }
 
     fn drop_caller(&mut self, id: Id) {
@@ -296,7 +323,7 @@ impl World {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Call { fails } => self.call(fails),
+            Step::Call { fails, broke } => self.call(fails, broke),
             Step::Poll(n) => {
                 if let Some(id) = self.at(n, |_| true) {
                     self.poll(id);
@@ -354,6 +381,27 @@ impl World {
     }
 }
 
+/// The table below the diagram holds all changes of the phase, and no other.
+#[test]
+fn the_diagram_is_true() {
+    let rows = include_str!("diagram.md").lines().filter_map(|line| {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        Some((cells.next()?.to_owned(), cells.next()?.to_owned()))
+    });
+    let drawn: BTreeSet<_> = rows.skip(2).collect();
+    let mut seen = BTreeSet::new();
+    let mut runner = TestRunner::deterministic();
+    let scripts = proptest::collection::vec(step(), 1..120);
+    for _ in 0..1_000 {
+        let script = scripts.new_tree(&mut runner).expect("a script").current();
+        let mut world = World::new();
+        script.into_iter().for_each(|step| world.step(step));
+        world.finish();
+        seen.append(&mut world.changes);
+    }
+    assert_eq!(drawn, seen);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
@@ -374,12 +422,12 @@ proptest! {
         probes in 0..5usize,
     ) {
         let mut world = World::new();
-        (0..30).for_each(|_| world.call(None));
+        (0..30).for_each(|_| world.call(None, 0));
         for id in &order[..failing] {
-            world.fail(*id, Kind { breaks: false, paid: true }, true);
+            world.fail(*id, REFUSED, true);
             world.poll_all();
         }
-        (0..later).for_each(|_| world.call(None));
+        (0..later).for_each(|_| world.call(None, 0));
         for _ in 0..probes {
             world.poll_all();
             world.now += 100 * MS;
@@ -388,7 +436,7 @@ proptest! {
             let probe = world.at(0, |caller| caller.probes).expect("a probe");
             let oldest = world.callers.iter().find(|(_, caller)| caller.placed);
             prop_assert_eq!(oldest.map(|(id, _)| *id), Some(probe), "the oldest probes");
-            world.fail(probe, Kind { breaks: false, paid: true }, true);
+            world.fail(probe, REFUSED, true);
         }
         world.gone.clear();
         // The first attempts that did not fail are answered late; that changes nothing.
