@@ -165,8 +165,9 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
     /// then they are replayed one after the other, before all new calls. For services that pipeline
     /// their requests to one peer, such as `tcp::Client` in a [`Reconnect`](crate::Reconnect).
     ///
-    /// As always, a request that is answered late can't be told from one that was lost, so what the
-    /// peer sees twice is not in order.
+    /// Nobody passes the head of the backlog then, not even if its replays break every connection:
+    /// such a request holds up all others until it gives up. What the peer gets twice is not in
+    /// order, of course.
     #[must_use]
     pub fn in_order(mut self) -> Self {
         self.config.in_order = true;

@@ -96,8 +96,9 @@ where
             slow.maybe_sent = true;
         }
         let breaks = breaks_one_connection(conn_error.kind());
-        // What was not sent broke nothing.
-        let blamed = breaks && called && conn_error.sent() == Sent::Maybe;
+        // What was not sent broke nothing. Where order is strict, nobody may pass the head anyway.
+        let in_order = table.config().in_order;
+        let blamed = breaks && called && conn_error.sent() == Sent::Maybe && !in_order;
         if blamed && slow.attempts > 1 {
             slow.broke = slow.broke.saturating_add(1);
         }
@@ -134,7 +135,7 @@ where
             breaks,
             blamed,
             immediate,
-            in_order: table.config().in_order,
+            in_order,
             stays,
             paid,
             broke,

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::shared::{Lease, Shared, Waiter};
+use super::shared::{Generation, Lease, Shared, Waiter};
 use crate::{BoxError, NotSent, classify};
 
 pin_project! {
@@ -32,15 +32,22 @@ pin_project! {
         M::Response: Service<Req>,
     {
         /// Waits for a connection.
-        Connecting { waiter: Waiter<M, T>, request: Option<Req> },
+        Connecting { waiter: Option<Waiter<M, T>>, request: Option<Req> },
         /// Waits until the connection takes the request. The clone is this caller's own.
-        Readying { lease: Lease<M::Response>, request: Option<Req> },
+        Readying {
+            lease: Lease<M::Response>,
+            request: Option<Req>,
+            // Keeps the place until the call.
+            waiter: Option<Waiter<M, T>>,
+        },
         /// Waits for the answer.
         Calling {
             #[pin]
             future: <M::Response as Service<Req>>::Future,
-            generation: u64,
+            generation: Generation,
         },
+        /// Was not sent.
+        Failed { error: Option<NotSent> },
     }
 }
 
@@ -50,9 +57,7 @@ where
     M::Response: Service<Req>,
 {
     pub(super) fn connect(shared: &Arc<Shared<M, T>>, request: Req) -> Self {
-        let waiter = Waiter::new(shared);
-        let request = Some(request);
-        Self::new(shared, State::Connecting { waiter, request })
+        Self::new(shared, State::connect(shared, Some(request)))
     }
 
     pub(super) fn ready(
@@ -60,14 +65,18 @@ where
         lease: Lease<M::Response>,
         request: Req,
     ) -> Self {
-        let request = Some(request);
-        Self::new(shared, State::Readying { lease, request })
+        let state = State::Readying {
+            lease,
+            request: Some(request),
+            waiter: None,
+        };
+        Self::new(shared, state)
     }
 
     pub(super) fn called(
         shared: &Arc<Shared<M, T>>,
         future: <M::Response as Service<Req>>::Future,
-        generation: u64,
+        generation: Generation,
     ) -> Self {
         Self::new(shared, State::Calling { future, generation })
     }
@@ -76,6 +85,25 @@ where
         Self {
             shared: Arc::clone(shared),
             state,
+        }
+    }
+}
+
+impl<M, T, Req> State<M, T, Req>
+where
+    M: Service<T>,
+    M::Response: Service<Req>,
+{
+    /// Goes on to a new connection, unless that would go past others.
+    fn connect(shared: &Arc<Shared<M, T>>, request: Option<Req>) -> Self {
+        match shared.unheard() {
+            Some(error) => Self::Failed {
+                error: Some(NotSent::new(error)),
+            },
+            None => Self::Connecting {
+                waiter: Some(Waiter::new(shared)),
+                request,
+            },
         }
     }
 }
@@ -95,36 +123,54 @@ where
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Connecting { waiter, request } => {
-                    let lease = ready!(this.shared.poll_lease(waiter, cx))?;
-                    let request = request.take();
-                    State::Readying { lease, request }
+                    let place = waiter.as_mut().expect(POLLED_AGAIN);
+                    let lease = ready!(this.shared.poll_lease(place, cx))?;
+                    State::Readying {
+                        lease,
+                        request: request.take(),
+                        waiter: waiter.take(),
+                    }
                 }
-                StateProj::Readying { lease, request } => {
-                    match ready!(lease.conn.poll_ready(cx)) {
+                StateProj::Readying {
+                    lease,
+                    request,
+                    waiter,
+                } => {
+                    let Poll::Ready(ready) = lease.conn.poll_ready(cx) else {
+                        // From here on the connection says whose turn it is.
+                        *waiter = None;
+                        return Poll::Pending;
+                    };
+                    match ready {
                         Ok(()) => {
                             let request = request.take().expect(POLLED_AGAIN);
                             State::Calling {
                                 future: lease.conn.call(request),
-                                generation: lease.generation,
+                                generation: lease.generation.clone(),
                             }
                         }
                         Err(error) => {
-                            this.shared.retire(lease.generation);
+                            *waiter = None;
                             if lease.fresh {
+                                this.shared.retire(&lease.generation);
                                 // Made for this call, and dead already: it was the attempt.
                                 return Poll::Ready(Err(NotSent::new(error).into()));
                             }
-                            let waiter = Waiter::new(this.shared);
-                            let request = request.take();
-                            State::Connecting { waiter, request }
+                            let others = std::mem::take(&mut lease.generation);
+                            this.shared.fell(others, error);
+                            State::connect(this.shared, request.take())
                         }
                     }
+                }
+                StateProj::Failed { error } => {
+                    let error = error.take().expect(POLLED_AGAIN);
+                    return Poll::Ready(Err(error.into()));
                 }
                 StateProj::Calling { future, generation } => {
                     let result = ready!(future.poll(cx)).map_err(Into::into);
                     if let Err(error) = &result {
                         if classify(&**error).is_some() {
-                            this.shared.retire(*generation);
+                            this.shared.retire(generation);
                         }
                     }
                     return Poll::Ready(result);
@@ -148,6 +194,7 @@ where
             State::Connecting { .. } => "connecting",
             State::Readying { .. } => "waiting for readiness",
             State::Calling { .. } => "called",
+            State::Failed { .. } => "failed",
         };
         f.debug_struct("ResponseFuture")
             .field("state", &state)

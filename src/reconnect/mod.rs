@@ -35,13 +35,15 @@
 //!   dropping one, or not polling it any more, leaves it to the others. If all of them are dropped
 //!   the attempt is kept for the next call.
 //! - **Order.** Callers that waited get the connection first come, first served, unless one is not
-//!   polled in time. When the connection is there and ready, [`call`](tower_service::Service::call)
+//!   polled within 20 ms. (So where several wait, a tokio runtime with its timer is needed.) When the connection is there and ready, [`call`](tower_service::Service::call)
 //!   itself hands the request over.
 //! - **A dead connection is not handed out again.** Dead means that its `poll_ready` failed, or
 //!   that a call on it failed with what [`classify`](crate::classify()) takes for a connection
 //!   error. A late failure on an old connection does not touch its successor.
 //!   If the connection turns out dead before it took the request, a new one is made within the same
-//!   call, once.
+//!   call, once. Only where others were waiting for answers on that connection and have not heard of
+//!   its end yet, the call fails with them, [not sent](crate::Sent::No): it would go past them
+//!   otherwise.
 //!
 //! # What it expects
 //!

@@ -79,8 +79,8 @@ where
                 let future = lease.conn.call(request);
                 ResponseFuture::called(&self.shared, future, lease.generation)
             }
-            Poll::Ready(Err(_)) => {
-                self.shared.retire(lease.generation);
+            Poll::Ready(Err(error)) => {
+                self.shared.fell(lease.generation, error);
                 ResponseFuture::connect(&self.shared, request)
             }
             Poll::Pending => ResponseFuture::ready(&self.shared, lease, request),

@@ -1,11 +1,22 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep};
 
 use tower_service::Service;
 
 use super::attempt::Attempt;
 use super::waiters::{SharedError, Waiters};
 use crate::{BoxError, ConnectError};
+
+/// For how long at most a caller lets those go first who came before it. They have been woken; but
+/// they may have been dropped without a trace, or never be polled again.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// For how long a dead connection's calls may take to hear of it, before others go past them.
+const HEARING: Duration = Duration::from_millis(20);
 
 /// What all clones share: the connection, or the one attempt to make it.
 pub(super) struct Shared<M: Service<T>, T> {
@@ -15,16 +26,37 @@ pub(super) struct Shared<M: Service<T>, T> {
 
 struct State<M: Service<T>, T> {
     live: Option<M::Response>,
-    /// Counts the connections, so that a late failure on an old one can't end a new one.
-    generation: u64,
+    /// Tells the connections apart, so that a late failure on an old one can't end a new one. All
+    /// calls on the connection hold it too.
+    generation: Generation,
+    /// The last connection that was found dead.
+    fallen: Option<Fallen>,
     /// `None` while somebody polls it: no lock is held then.
     attempt: Option<Attempt<M, T>>,
+}
+
+impl<M: Service<T>, T> State<M, T> {
+    /// The connection, which is not handed out again.
+    fn end(&mut self) -> Option<M::Response> {
+        self.generation = Generation::default();
+        self.live.take()
+    }
+}
+
+/// One of these for each connection.
+pub(super) type Generation = Arc<()>;
+
+struct Fallen {
+    /// Held by those who have not heard of it yet.
+    generation: Weak<()>,
+    at: Instant,
+    error: SharedError,
 }
 
 /// A clone of the connection, and which one it is.
 pub(super) struct Lease<C> {
     pub(super) conn: C,
-    pub(super) generation: u64,
+    pub(super) generation: Generation,
     /// It was made while this caller waited for it.
     pub(super) fresh: bool,
 }
@@ -36,7 +68,8 @@ impl<M: Service<T>, T: Clone> Shared<M, T> {
         Self {
             state: Mutex::new(State {
                 live: None,
-                generation: 0,
+                generation: Generation::default(),
+                fallen: None,
                 attempt: Some(Attempt::new(maker, target)),
             }),
             waiters: Arc::new(waiters),
@@ -46,14 +79,44 @@ impl<M: Service<T>, T: Clone> Shared<M, T> {
 
 impl<M: Service<T>, T> Shared<M, T> {
     /// This connection is dead: it is not handed out again.
-    pub(super) fn retire(&self, generation: u64) {
+    pub(super) fn retire(&self, generation: &Generation) {
         let mut state = self.lock();
-        let dead = match state.generation == generation {
-            true => state.live.take(),
+        let dead = match Arc::ptr_eq(&state.generation, generation) {
+            true => state.end(),
             false => None,
         };
         drop(state);
         drop(dead);
+    }
+
+    /// Like [`retire`](Self::retire), for who found the connection dead before it took a request.
+    pub(super) fn fell(&self, generation: Generation, error: impl Into<BoxError>) {
+        let fallen = Fallen {
+            generation: Arc::downgrade(&generation),
+            at: Instant::now(),
+            error: SharedError::from(error.into()),
+        };
+        let mut state = self.lock();
+        let (dead, former) = match Arc::ptr_eq(&state.generation, &generation) {
+            true => (state.end(), state.fallen.replace(fallen)),
+            false => (None, None),
+        };
+        drop(state);
+        drop((dead, former));
+    }
+
+    /// The error of the last connection, if some of its calls have not heard of it yet. Whoever went
+    /// on to a new connection now would go past them.
+    pub(super) fn unheard(&self) -> Option<SharedError> {
+        let mut state = self.lock();
+        let fallen = state.fallen.as_ref()?;
+        if fallen.generation.strong_count() > 0 && fallen.at.elapsed() < HEARING {
+            return Some(fallen.error.clone());
+        }
+        let over = state.fallen.take();
+        drop(state);
+        drop(over);
+        None
     }
 
     pub(super) fn is_connected(&self) -> bool {
@@ -80,12 +143,14 @@ where
         let state = self.lock();
         Some(Lease {
             conn: state.live.clone()?,
-            generation: state.generation,
+            generation: state.generation.clone(),
             fresh: false,
         })
     }
 
-    /// Waits for a connection, and makes it if nobody else is at it.
+    /// Waits for a connection, and makes it if nobody else is at it. The place is kept until the
+    /// waiter is dropped, which is when the request was handed over, so that nobody goes past it in
+    /// between.
     pub(super) fn poll_lease(
         &self,
         waiter: &mut Waiter<M, T>,
@@ -98,22 +163,22 @@ where
             Err(error) => return Poll::Ready(Err(ConnectError::new(error))),
         };
         waiter.place = Some(place);
+        let mut patient = true;
         loop {
             let mut state = self.lock();
             if let Some(conn) = &state.live {
-                if !waiter.gave_way && !self.waiters.is_first(place) {
+                if patient && !self.waiters.is_first(place) {
                     // Those who came first go first, if they are polled at all.
-                    waiter.gave_way = true;
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
+                    drop(state);
+                    ready!(waiter.poll_patience(cx));
+                    patient = false;
+                    continue;
                 }
                 let lease = Lease {
                     conn: conn.clone(),
-                    generation: state.generation,
+                    generation: state.generation.clone(),
                     fresh: waiter.joined,
                 };
-                drop(state);
-                waiter.leave();
                 return Poll::Ready(Ok(lease));
             }
             waiter.joined = true;
@@ -173,7 +238,7 @@ where
             }
             Poll::Ready(Ok(conn)) => {
                 state.live = Some(conn);
-                state.generation += 1;
+                state.generation = Generation::default();
                 waiters.set_notified();
                 drop(state);
                 waiters.wake_all();
@@ -210,17 +275,28 @@ pub(super) struct Waiter<M: Service<T>, T> {
     shared: Arc<Shared<M, T>>,
     place: Option<u64>,
     joined: bool,
-    gave_way: bool,
+    /// Runs while it lets others go first.
+    patience: Option<Pin<Box<Sleep>>>,
 }
 
 impl<M: Service<T>, T> Waiter<M, T> {
+    /// Takes its place now: the order is that of the calls, not that of the first polls.
     pub(super) fn new(shared: &Arc<Shared<M, T>>) -> Self {
+        let place = shared.waiters.register(None, Waker::noop()).ok();
         Self {
             shared: Arc::clone(shared),
-            place: None,
+            place,
             joined: false,
-            gave_way: false,
+            patience: None,
         }
+    }
+
+    /// Ready when it has waited long enough for those who came before it.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let patience = self
+            .patience
+            .get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+        patience.as_mut().poll(cx)
     }
 
     fn leave(&mut self) {

@@ -56,15 +56,17 @@ impl Waiters {
         Ok(place)
     }
 
-    /// Leaves the list. Returns whether somebody still waits.
+    /// Leaves the list, and wakes whoever is first now. Returns whether somebody still waits.
     pub(super) fn leave(&self, place: u64) -> bool {
         let mut list = self.lock();
         let left = (list.waiting.remove(&place), list.failed.remove(&place));
         self.len.store(list.waiting.len(), Ordering::Release);
-        let some_wait = !list.waiting.is_empty();
+        let first = list.waiting.values().next().cloned();
         drop(list);
         // A waker's drop is foreign code: not under the lock.
         drop(left);
+        let some_wait = first.is_some();
+        first.into_iter().for_each(Waker::wake);
         some_wait
     }
 

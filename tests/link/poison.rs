@@ -123,3 +123,21 @@ async fn rule_8_two_poisonous_requests_are_both_found() {
         other.await.unwrap().unwrap();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn in_order_nobody_passes_the_head() {
+    let peer = Peer::that(RESET);
+    let service = peer.behind(steady().in_order());
+    let calls: Vec<_> = (0..5)
+        .map(|number| send(&service, message(number)))
+        .collect();
+    settle().await;
+    peer.forget_attempts();
+    pass(10 * SECOND).await;
+    assert!(peer.attempts().len() > 50);
+    assert!(peer.attempts().iter().all(|number| *number == 0));
+    peer.now_does(Does::Answer);
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+}

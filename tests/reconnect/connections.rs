@@ -1,5 +1,6 @@
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tower::{Service, service_fn};
 use tower_conn_retry::{ConnectError, NotSent, Reconnect};
@@ -91,8 +92,8 @@ fn an_error_that_is_not_about_the_connection_keeps_it() {
     assert_eq!(attempts.len(), 0);
 }
 
-#[test]
-fn a_late_failure_on_an_old_connection_does_not_touch_its_successor() {
+#[tokio::test(start_paused = true)]
+async fn a_late_failure_on_an_old_connection_does_not_touch_its_successor() {
     let old = Conn::new(1);
     let (mut service, attempts) = connected(old.clone());
     // Waits for the readiness of the old connection.
@@ -100,6 +101,11 @@ fn a_late_failure_on_an_old_connection_does_not_touch_its_successor() {
     let mut late = Task::new(service.call("late"));
     assert!(late.is_pending());
     old.die();
+    // This one would go past it, so it fails as the late one will: not sent.
+    let error = Task::new(service.call("a")).error();
+    assert!(error.downcast_ref::<NotSent>().is_some(), "{error:?}");
+    // But the late one does not keep the others waiting for long.
+    tokio::time::sleep(Duration::from_millis(21)).await;
     let mut call = Task::new(service.call("a"));
     assert!(call.is_pending());
     attempts.next().send(Ok(Conn::new(2))).ok().unwrap();

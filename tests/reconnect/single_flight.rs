@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use tower::Service;
 
 use crate::mock::{Conn, Fault, Task, connect_fault, reconnect};
@@ -57,8 +59,8 @@ fn whoever_waited_for_a_failed_attempt_gets_its_error_and_the_next_call_begins_a
     assert_eq!(attempts.len(), 0);
 }
 
-#[test]
-fn callers_that_waited_go_before_new_ones() {
+#[tokio::test]
+async fn callers_that_waited_go_before_new_ones() {
     let (mut service, attempts) = reconnect();
     let mut a = Task::new(service.call("a"));
     let mut b = Task::new(service.call("b"));
@@ -69,22 +71,23 @@ fn callers_that_waited_go_before_new_ones() {
     // b has not been polled yet.
     let mut c = Task::new(service.call("c"));
     assert!(c.is_pending());
-    assert!(c.is_woken());
     b.answer();
+    assert!(c.is_woken());
     c.answer();
     assert_eq!(*conn.calls.lock().unwrap(), ["a", "b", "c"]);
 }
 
-#[test]
-fn a_caller_that_is_not_polled_any_more_holds_up_nobody() {
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_is_not_polled_any_more_holds_up_nobody() {
     let (mut service, attempts) = reconnect();
     let mut stalled = Task::new(service.call("stalled"));
     assert!(stalled.is_pending());
     let mut other = Task::new(service.call("a"));
     assert!(other.is_pending());
     attempts.next().send(Ok(Conn::new(1))).ok().unwrap();
-    // Gives way once, then goes.
+    // Gives way for a while, then goes.
     assert!(other.is_pending());
+    tokio::time::sleep(Duration::from_millis(21)).await;
     assert!(other.is_woken());
     assert_eq!(other.answer(), 1);
     assert_eq!(stalled.answer(), 1);
