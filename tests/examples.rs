@@ -1,34 +1,18 @@
 //! The examples end by themselves, and well. What they claim, they check themselves.
-//!
-//! cargo builds them for `cargo test`, but not for `cargo test --test examples`; before that, say
-//! `cargo build --examples`.
 
-use std::path::{Path, PathBuf};
+#[path = "built/mod.rs"]
+mod built;
+
 use std::time::Duration;
 
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// Where cargo puts it: `debug/examples`, beside the `debug/deps` of this test.
-fn path(example: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a path");
-    let profile = test.ancestors().nth(2).unwrap_or(Path::new("."));
-    let name = format!("{example}{}", std::env::consts::EXE_SUFFIX);
-    let path = profile.join("examples").join(name);
-    assert!(
-        path.exists(),
-        "{} is not there: cargo build --examples",
-        path.display()
-    );
-    path
-}
+use built::example;
 
 /// What it prints, if it ends well.
-async fn run(example: &str, args: &[&str]) -> String {
-    let output = Command::new(path(example))
-        .args(args)
-        .kill_on_drop(true)
-        .output();
+async fn run(name: &str) -> String {
+    let output = Command::new(example(name)).kill_on_drop(true).output();
     let output = timeout(Duration::from_secs(120), output)
         .await
         .expect("it ends by itself")
@@ -37,10 +21,10 @@ async fn run(example: &str, args: &[&str]) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),
-        "{example}: {}\n{text}\n{errors}",
+        "{name}: {}\n{text}\n{errors}",
         output.status
     );
-    assert_eq!(errors, "", "{example}");
+    assert_eq!(errors, "", "{name}");
     text
 }
 
@@ -54,7 +38,7 @@ fn step(text: &str, n: u32) -> &str {
 
 #[tokio::test]
 async fn reqwest() {
-    let text = run("reqwest", &[]).await;
+    let text = run("reqwest").await;
     assert!(step(&text, 1).contains("/3 200 OK"), "{text}");
     assert!(step(&text, 2).contains("not idempotent"), "{text}");
     assert!(step(&text, 3).contains("/order 200 OK"), "{text}");
@@ -67,7 +51,7 @@ async fn reqwest() {
 
 #[tokio::test]
 async fn hyper() {
-    let text = run("hyper", &[]).await;
+    let text = run("hyper").await;
     assert!(step(&text, 1).contains("\"/3\""), "{text}");
     assert!(step(&text, 2).contains("not idempotent"), "{text}");
     assert!(step(&text, 3).contains("\"/order\""), "{text}");
@@ -76,7 +60,7 @@ async fn hyper() {
 
 #[tokio::test]
 async fn policy() {
-    let text = run("policy", &[]).await;
+    let text = run("policy").await;
     assert!(step(&text, 1).contains("the broker ended the session"));
     assert!(step(&text, 2).contains("signed for attempt 4"), "{text}");
     assert!(step(&text, 3).contains("2 attempts"), "{text}");
