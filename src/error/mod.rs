@@ -121,7 +121,7 @@ impl fmt::Debug for Error {
             .field("attempts", &self.0.attempts)
             .field("elapsed", &self.0.elapsed)
             .field("destination", &self.0.destination)
-            .field("source", self.0.cause.as_dyn())
+            .field("source", &self.0.cause.as_dyn())
             .finish_non_exhaustive()
     }
 }
