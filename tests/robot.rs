@@ -1,32 +1,14 @@
 //! The robot's tour, as `cargo run --example robot -- --fast --seed 7` makes it.
 
-use std::path::PathBuf;
+#[path = "built/mod.rs"]
+mod built;
+
 use std::process::{Command, Output};
 
-/// `target/debug/examples/robot`, for this test's `target/debug/deps/robot-…`.
-///
-/// A plain `cargo test` builds the examples too. Where only this test was asked for, it is built here.
-fn robot() -> PathBuf {
-    let test = std::env::current_exe().expect("the path of this test");
-    let profile = test.ancestors().nth(2).expect("the folder of the profile");
-    let name = format!("robot{}", std::env::consts::EXE_SUFFIX);
-    let robot = profile.join("examples").join(name);
-    if !robot.is_file() {
-        let target = profile.parent().expect("the target folder");
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--example", "robot", "--target-dir"]);
-        cargo.arg(target);
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status();
-        assert!(built.expect("cargo starts").success());
-    }
-    robot
-}
+use built::example;
 
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(robot()).args(arguments).output();
+    let output = Command::new(example("robot")).args(arguments).output();
     let Output {
         status,
         stdout,

@@ -1,0 +1,19 @@
+//! The layer around real HTTP clients, on real sockets. What a server has read is its own account.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![cfg(all(feature = "hyper-util", feature = "reqwest"))]
+
+#[path = "../examples/server/mod.rs"]
+mod server;
+
+#[path = "http/calls.rs"]
+mod calls;
+#[path = "http/destinations.rs"]
+mod destinations;
+#[path = "http/hyper_util.rs"]
+mod hyper_util;
+#[path = "http/passed_through.rs"]
+mod passed_through;
+#[path = "http/redirects.rs"]
+mod redirects;
+#[path = "http/reqwest.rs"]
+mod reqwest;
