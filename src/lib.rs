@@ -2,7 +2,7 @@
 #![cfg_attr(not(unix), forbid(unsafe_code))]
 //! A tower layer that keeps messages from being lost when a connection breaks.
 //!
-//! [`RetryOnConnErr`] wraps any tower service. It recognises *connection* errors, holds the requests
+//! [`RetryOnConnErr`](struct@crate::RetryOnConnErr) wraps any tower service. It recognises *connection* errors, holds the requests
 //! that failed, probes with one of them, and replays all of them in order when the connection is
 //! back.
 //!

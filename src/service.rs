@@ -10,7 +10,7 @@ use crate::future::{Call, Kept, Start};
 use crate::link::{Hold, Table};
 use crate::{BoxError, ConnErrorPolicy, Error, Inline, Links, RequestModel, ResponseFuture};
 
-/// The service that [`RetryOnConnErr`](crate::RetryOnConnErr) makes. Its clones share their links.
+/// The service that [`RetryOnConnErr`](struct@crate::RetryOnConnErr) makes. Its clones share their links.
 ///
 /// Needs a tokio runtime with its timer as soon as an attempt has to wait.
 ///
@@ -56,7 +56,7 @@ impl<S: Clone, P, R, M> ConnRetry<S, P, R, M> {
         let shared = Shared {
             template: Mutex::new(inner.clone()),
             policy,
-            table: Arc::new(Table::new(config)),
+            table: Table::new(config),
         };
         Self {
             inner,

@@ -30,9 +30,10 @@ impl Limits {
         Self { bytes, ..self }
     }
 
-    /// Whether so much is within the limits.
-    pub(crate) const fn allow(&self, requests: usize, bytes: usize) -> bool {
-        requests <= self.requests && bytes <= self.bytes
+    /// Whether, beside so much, there is room for one more request of this size.
+    pub(crate) fn have_room(&self, requests: usize, bytes: usize, size: usize) -> bool {
+        let bytes = bytes.checked_add(size);
+        requests < self.requests && bytes.is_some_and(|bytes| bytes <= self.bytes)
     }
 }
 

@@ -6,6 +6,7 @@ mod links;
 mod place;
 mod state;
 mod table;
+mod watchdog;
 
 pub use limits::{Limits, WhenFull};
 pub use links::{LinkStatus, Links, LinksSummary};

@@ -1,14 +1,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::known::Known;
 use super::state::{After, Answer, Failed, Id, Link, STABLE, Time};
+use super::watchdog::Watchdog;
 use super::{Limits, LinksSummary, Place, Room, WhenFull};
 use crate::backoff::{Delays, ErasedBackoff};
 use crate::config::Config;
@@ -36,6 +38,7 @@ pub(crate) struct Table {
 
 #[derive(Default)]
 pub(super) struct State {
+    table: Weak<Table>,
     pub(super) links: HashMap<Destination, Entry>,
     held: usize,
     bytes: usize,
@@ -58,6 +61,7 @@ struct Applicant {
 
 pub(super) struct Entry {
     pub(super) link: Link<Waker>,
+    watchdog: Option<Arc<Watchdog>>,
     /// The backoff of this outage.
     delays: Option<Delays>,
     pub(super) last: Option<LastError>,
@@ -75,6 +79,9 @@ pub(crate) struct LastError {
 /// What is done when the lock is no longer held.
 #[derive(Default)]
 pub(super) struct Effects {
+    /// It happens in a task of a runtime, so that timers can be set.
+    in_task: bool,
+    watch: Option<(Arc<Watchdog>, Time, Duration)>,
     wakes: Vec<Waker>,
     /// Dropping these runs user code.
     trash: Vec<Delays>,
@@ -97,17 +104,20 @@ pub(crate) enum Hold {
 }
 
 impl Table {
-    pub(crate) fn new(config: Config) -> Self {
-        Self {
+    pub(crate) fn new(config: Config) -> Arc<Self> {
+        Arc::new_cyclic(|table| Self {
             gate: AtomicU64::new(0),
             known: Known::new(),
             epoch: Instant::now(),
             config,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                table: table.clone(),
+                ..State::default()
+            }),
             down: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             summary: watch::Sender::new(LinksSummary::default()),
-        }
+        })
     }
 
     #[inline]
@@ -183,12 +193,13 @@ impl Table {
             {
                 return Hold::Open;
             }
-            if !limits.allow(1, size) {
+            if !limits.have_room(0, 0, size) {
                 return Hold::Full;
             }
             let wait = self.config.when_full == WhenFull::Wait;
-            let outranked = wait && state.room.keys().next().is_some_and(|first| *first < id);
-            while outranked || !state.has_room(limits, size) {
+            let mut before = state.room.range(..id).filter(|(_, of)| of.waker.is_some());
+            let outranked = wait && before.next().is_some();
+            while outranked || !limits.have_room(state.held, state.bytes, size) {
                 match self.config.when_full {
                     WhenFull::DropOldest if state.drop_oldest(now, effects) => {}
                     WhenFull::Wait => {
@@ -219,12 +230,14 @@ impl Table {
         error: ConnError,
     ) -> After {
         let (after, at, was_up, delays) = self.run(|state, now, effects| {
+            effects.in_task = true;
             state.sweep(now, effects);
             state
                 .links
                 .entry(destination.clone())
                 .or_insert_with(|| Entry {
                     link: Link::new(now),
+                    watchdog: None,
                     delays: None,
                     last: None,
                     worked: self.known.contains(hash),
@@ -245,6 +258,7 @@ impl Table {
             let mut delays = delays.unwrap_or_else(|| self.config.start_backoff());
             let delay = delays.draw();
             self.run(|state, _, effects| {
+                effects.in_task = true;
                 let superfluous = state.link(destination, effects, |entry, wakes| {
                     entry.link.delay(delay, at, wakes);
                     entry.delays.replace(delays)
@@ -264,6 +278,7 @@ impl Table {
     /// An attempt with a place was answered; `well` if without any error.
     pub(super) fn answered(&self, destination: &Destination, id: Id, well: bool) {
         let recovered = self.run(|state, now, effects| {
+            effects.in_task = true;
             state.link(destination, effects, |entry, wakes| {
                 let link = &mut entry.link;
                 let down_since = (!link.is_up()).then(|| link.since());
@@ -289,6 +304,7 @@ impl Table {
         waker: Waker,
     ) -> Answer {
         let answer = self.run(|state, now, effects| {
+            effects.in_task = true;
             state.link(destination, effects, |entry, wakes| {
                 entry.link.ask(id, now, ends, waker, wakes)
             })
@@ -303,6 +319,7 @@ impl Table {
 
     pub(super) fn called(&self, destination: &Destination, id: Id) {
         self.run(|state, now, effects| {
+            effects.in_task = true;
             state.link(destination, effects, |entry, wakes| {
                 entry.link.called(id, now, wakes)
             });
@@ -313,6 +330,15 @@ impl Table {
         self.run(|state, now, effects| {
             state.link(destination, effects, |entry, wakes| {
                 entry.link.leave(id, now, wakes)
+            });
+        });
+    }
+
+    /// The two in line may be stalled.
+    pub(super) fn pass_on(&self, destination: &Destination) {
+        self.run(|state, now, effects| {
+            state.link(destination, effects, |entry, wakes| {
+                entry.link.pass_on(now, wakes)
             });
         });
     }
@@ -358,13 +384,7 @@ impl Table {
         let (result, news) = {
             let mut state = self.lock();
             let result = f(&mut state, now, &mut effects);
-            if let Some((id, size)) = state.room.iter().next().map(|(id, of)| (*id, of.size)) {
-                // Only if it fits: it would look, and come back here.
-                if state.has_room(&self.config.limits, size) {
-                    let first = state.room.get_mut(&id);
-                    effects.wakes.extend(first.and_then(|of| of.waker.take()));
-                }
-            }
+            state.call_next(&self.config.limits, &mut effects);
             match state.shut {
                 0 => self.gate.fetch_and(!1, Ordering::Relaxed),
                 _ => self.gate.fetch_or(1, Ordering::Relaxed),
@@ -376,6 +396,11 @@ impl Table {
             (result, news)
         };
         effects.wakes.into_iter().for_each(Waker::wake);
+        if let Some((watchdog, at, slack)) = effects.watch.filter(|_| effects.in_task) {
+            if let Some(at) = self.instant(at) {
+                watchdog.watch(at, slack);
+            }
+        }
         if let Some(observer) = &self.config.observer {
             let forgotten = effects.forgotten.iter();
             forgotten.for_each(|destination| observer.link_forgotten(destination));
@@ -404,6 +429,11 @@ impl State {
         let entry = self.links.get_mut(destination)?;
         let before = Share::of(&entry.link);
         let result = f(entry, &mut effects.wakes);
+        if let Some(at) = entry.link.overdue() {
+            let watchdog = || Arc::new(Watchdog::new(self.table.clone(), destination.clone()));
+            let watchdog = entry.watchdog.get_or_insert_with(watchdog);
+            effects.watch = Some((watchdog.clone(), at, entry.link.patience()));
+        }
         effects.wakers.append(&mut entry.link.old);
         let after = Share::of(&entry.link);
         self.held = self.held - before.held + after.held;
@@ -415,12 +445,6 @@ impl State {
             self.call_room(effects);
         }
         Some(result)
-    }
-
-    /// Whether one more request, of this size, can be held.
-    fn has_room(&self, limits: &Limits, size: usize) -> bool {
-        let bytes = self.bytes.checked_add(size);
-        bytes.is_some_and(|bytes| limits.allow(self.held + 1, bytes))
     }
 
     /// Has everybody who waits for a place look again.
@@ -441,6 +465,17 @@ impl State {
             entry.link.drop_oldest(now, wakes);
         });
         true
+    }
+
+    /// Wakes the first two who wait for a place, if there is one: one of them may be stalled. Not
+    /// those that do not fit: they would look, and come back here.
+    fn call_next(&mut self, limits: &Limits, effects: &mut Effects) {
+        let (held, bytes) = (self.held, self.bytes);
+        let asleep = self.room.values_mut().filter(|of| of.waker.is_some());
+        let next = asleep.take(2);
+        for of in next.filter(|of| limits.have_room(held, bytes, of.size)) {
+            effects.wakes.extend(of.waker.take());
+        }
     }
 
     /// Every now and then, forgets the links of which nothing would be lost.

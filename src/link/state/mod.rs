@@ -429,8 +429,35 @@ impl<W> Link<W> {
         self.disturbed = Some(now);
     }
 
+    /// When both in line, who have timers, have let a turn pass while others wait behind them.
+    pub(crate) fn overdue(&self) -> Option<Time> {
+        let [_, overdue] = self.due();
+        let overdue = overdue.filter(|_| self.waiting.len() > 2)?;
+        Some(overdue.saturating_add(self.patience()))
+    }
+
+    /// If [that](Self::overdue) has come to pass, the turn goes to those behind them.
+    pub(crate) fn pass_on(&mut self, now: Time, wakes: &mut Vec<W>) {
+        let Some(overdue) = self.overdue() else {
+            return;
+        };
+        // Else the turn is a new one, and who should have asked since has not.
+        if now >= overdue {
+            self.line().into_iter().for_each(|id| self.skip(id));
+            match &mut self.phase {
+                Phase::Down { probe_at } => *probe_at = now,
+                Phase::Draining { turn, .. } => *turn = None,
+                Phase::Up | Phase::Probing { .. } => {}
+            }
+        }
+        self.settle(now, wakes);
+        // Whoever of them is not stalled asks, and then it is watched again.
+        let all = self.waiting.values_mut();
+        wakes.extend(all.filter_map(|waiter| waiter.wake.take()));
+    }
+
     /// How long a turn is kept for a waiter who does not take it.
-    fn patience(&self) -> Duration {
+    pub(crate) fn patience(&self) -> Duration {
         self.delay.max(FIRST_STEP)
     }
 
@@ -484,8 +511,20 @@ impl<W> Link<W> {
     /// What `id` is told when it asks and it is not its turn yet.
     fn alarm(&self, id: Id) -> Answer {
         let [first, second] = self.line();
+        let [own, overdue] = self.due();
+        if first == Some(id) {
+            Answer::Watch(own)
+        } else if second == Some(id) {
+            Answer::Watch(overdue)
+        } else {
+            Answer::Wait
+        }
+    }
+
+    /// When the first in line may go, and when the second may go in its place.
+    fn due(&self) -> [Option<Time>; 2] {
         let patience = self.patience();
-        let [own, overdue] = match self.phase {
+        match self.phase {
             Phase::Up => [None, None],
             Phase::Down { probe_at } => [Some(probe_at), Some(probe_at.saturating_add(patience))],
             Phase::Probing { until, .. } => [until, None],
@@ -494,13 +533,6 @@ impl<W> Link<W> {
             } if !turn.taken => [Some(turn.given), Some(turn.given.saturating_add(patience))],
             // The window is full, or the last one is about to call.
             Phase::Draining { until, .. } => [until, None],
-        };
-        if first == Some(id) {
-            Answer::Watch(own)
-        } else if second == Some(id) {
-            Answer::Watch(overdue)
-        } else {
-            Answer::Wait
         }
     }
 

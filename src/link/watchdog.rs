@@ -1,0 +1,67 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::Table;
+use crate::Destination;
+
+/// Sees to it that a turn passes on even if both callers who have timers for it are stalled.
+///
+/// It is a timer that no task polls: its waker does the work. There is one for each link in trouble
+/// with more than two in line, and it goes off only if callers are stalled.
+pub(super) struct Watchdog {
+    table: Weak<Table>,
+    destination: Destination,
+    sleep: Mutex<Option<Pin<Box<Sleep>>>>,
+}
+
+impl Watchdog {
+    pub(super) fn new(table: Weak<Table>, destination: Destination) -> Self {
+        let sleep = Mutex::default();
+        Self {
+            table,
+            destination,
+            sleep,
+        }
+    }
+
+    /// Goes off at this time or up to two `slack`s later, so that it need not be set for each turn.
+    /// Needs a runtime, and that no lock is held.
+    pub(super) fn watch(self: &Arc<Self>, at: Instant, slack: Duration) {
+        let mut sleep = self.lock();
+        let set = sleep.as_ref().map(|sleep| sleep.deadline());
+        if set.is_some_and(|set| set >= at && set <= at + 2 * slack) {
+            return;
+        }
+        let until = at + slack;
+        let timer = sleep.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        if timer.deadline() != until {
+            timer.as_mut().reset(until);
+        }
+        let waker = Waker::from(Arc::clone(self));
+        let over = timer.as_mut().poll(&mut Context::from_waker(&waker));
+        drop(sleep);
+        if over.is_ready() {
+            waker.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Pin<Box<Sleep>>>> {
+        self.sleep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Watchdog {
+    fn wake(self: Arc<Self>) {
+        // It is set again by who asks next; here there may be no runtime any more.
+        let over = self.lock().take();
+        drop(over);
+        if let Some(table) = self.table.upgrade() {
+            table.pass_on(&self.destination);
+        }
+    }
+}
