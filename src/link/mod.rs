@@ -1,5 +1,6 @@
 //! Links: what is shared by the calls to one destination, and the table of all links of a layer.
 
+mod entries;
 mod known;
 mod limits;
 mod links;
@@ -8,8 +9,9 @@ mod state;
 mod table;
 mod watchdog;
 
+pub(crate) use entries::LastError;
 pub use limits::{Limits, WhenFull};
 pub use links::{LinkStatus, Links, LinksSummary};
 pub(crate) use place::{Place, Room};
 pub(crate) use state::{After, Answer, Failed};
-pub(crate) use table::{Hold, LastError, Table};
+pub(crate) use table::{Hold, Table};

@@ -1,23 +1,17 @@
-use std::collections::{BTreeMap, HashMap};
-use std::error::Error;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::entries::{Applicant, Effects, Entry, LastError, State};
 use super::known::Known;
-use super::state::{After, Answer, Failed, Id, Link, STABLE, Time};
-use super::watchdog::Watchdog;
-use super::{Limits, LinksSummary, Place, Room, WhenFull};
+use super::state::{After, Answer, Failed, Id, Link, Time};
+use super::{LinksSummary, Place, Room, WhenFull};
 use crate::backoff::{Delays, ErasedBackoff};
 use crate::config::Config;
 use crate::{ConnError, Destination, ExponentialBackoff};
-
-/// With more links in trouble than this, those that are down are forgotten as soon as the others.
-const CROWD: usize = 1_000;
 
 /// All links of a layer: a lock around their state machines, and the wakers.
 ///
@@ -34,61 +28,6 @@ pub(crate) struct Table {
     down: AtomicUsize,
     waiting: AtomicUsize,
     summary: watch::Sender<LinksSummary>,
-}
-
-#[derive(Default)]
-pub(super) struct State {
-    table: Weak<Table>,
-    pub(super) links: HashMap<Destination, Entry>,
-    held: usize,
-    bytes: usize,
-    /// Links that are down.
-    down: usize,
-    /// Links through which a new call can't go directly.
-    shut: usize,
-    /// Callers who wait for a place.
-    room: BTreeMap<Id, Applicant>,
-    next_sweep: Time,
-    /// The last summary.
-    told: (usize, usize),
-}
-
-/// A caller who waits for a place.
-struct Applicant {
-    waker: Option<Waker>,
-    size: usize,
-}
-
-pub(super) struct Entry {
-    pub(super) link: Link<Waker>,
-    watchdog: Option<Arc<Watchdog>>,
-    /// The backoff of this outage.
-    delays: Option<Delays>,
-    pub(super) last: Option<LastError>,
-    /// The destination worked before the trouble began.
-    worked: bool,
-}
-
-/// The last connection error of a link.
-#[derive(Clone)]
-pub(crate) struct LastError {
-    pub(crate) conn_error: ConnError,
-    pub(crate) error: Arc<dyn Error + Send + Sync>,
-}
-
-/// What is done when the lock is no longer held.
-#[derive(Default)]
-pub(super) struct Effects {
-    /// It happens in a task of a runtime, so that timers can be set.
-    in_task: bool,
-    watch: Option<(Arc<Watchdog>, Time, Duration)>,
-    wakes: Vec<Waker>,
-    /// Dropping these runs user code.
-    trash: Vec<Delays>,
-    wakers: Vec<Waker>,
-    errors: Vec<LastError>,
-    /// Links that were down.
-    forgotten: Vec<Destination>,
 }
 
 /// What a request gets that wants to be held.
@@ -415,115 +354,6 @@ impl Table {
             });
         }
         result
-    }
-}
-
-impl State {
-    /// Changes one link, and the sums over all links with it. `None` if there is no such link.
-    fn link<R>(
-        &mut self,
-        destination: &Destination,
-        effects: &mut Effects,
-        f: impl FnOnce(&mut Entry, &mut Vec<Waker>) -> R,
-    ) -> Option<R> {
-        let entry = self.links.get_mut(destination)?;
-        let before = Share::of(&entry.link);
-        let result = f(entry, &mut effects.wakes);
-        if let Some(at) = entry.link.overdue() {
-            let watchdog = || Arc::new(Watchdog::new(self.table.clone(), destination.clone()));
-            let watchdog = entry.watchdog.get_or_insert_with(watchdog);
-            effects.watch = Some((watchdog.clone(), at, entry.link.patience()));
-        }
-        effects.wakers.append(&mut entry.link.old);
-        let after = Share::of(&entry.link);
-        self.held = self.held - before.held + after.held;
-        self.bytes = self.bytes - before.bytes + after.bytes;
-        self.down = self.down - before.down + after.down;
-        self.shut = self.shut - before.shut + after.shut;
-        if after.shut < before.shut {
-            // Some who wait for a place may not need one any more.
-            self.call_room(effects);
-        }
-        Some(result)
-    }
-
-    /// Has everybody who waits for a place look again.
-    fn call_room(&mut self, effects: &mut Effects) {
-        let room = self.room.values_mut();
-        effects.wakes.extend(room.filter_map(|of| of.waker.take()));
-    }
-
-    /// Makes room. Whether there was anything to drop.
-    fn drop_oldest(&mut self, now: Time, effects: &mut Effects) -> bool {
-        let waiting = self.links.iter().filter_map(|(destination, entry)| {
-            Some((entry.link.oldest_waiting()?, destination.clone()))
-        });
-        let Some((_, destination)) = waiting.min_by_key(|(id, _)| *id) else {
-            return false;
-        };
-        self.link(&destination, effects, |entry, wakes| {
-            entry.link.drop_oldest(now, wakes);
-        });
-        true
-    }
-
-    /// Wakes the first two who wait for a place, if there is one: one of them may be stalled. Not
-    /// those that do not fit: they would look, and come back here.
-    fn call_next(&mut self, limits: &Limits, effects: &mut Effects) {
-        let (held, bytes) = (self.held, self.bytes);
-        let asleep = self.room.values_mut().filter(|of| of.waker.is_some());
-        let next = asleep.take(2);
-        for of in next.filter(|of| limits.have_room(held, bytes, of.size)) {
-            effects.wakes.extend(of.waker.take());
-        }
-    }
-
-    /// Every now and then, forgets the links of which nothing would be lost.
-    fn sweep(&mut self, now: Time, effects: &mut Effects) {
-        if now < self.next_sweep {
-            return;
-        }
-        self.next_sweep = now + STABLE;
-        let crowded = self.links.len() > CROWD;
-        let old = |(destination, entry): (&Destination, &Entry)| {
-            entry
-                .link
-                .is_forgettable(now, crowded)
-                .then(|| destination.clone())
-        };
-        let old: Vec<_> = self.links.iter().filter_map(old).collect();
-        for destination in old {
-            if let Some(entry) = self.links.remove(&destination) {
-                let share = Share::of(&entry.link);
-                self.down -= share.down;
-                self.shut -= share.shut;
-                self.call_room(effects);
-                if share.down > 0 {
-                    effects.forgotten.push(destination);
-                }
-                effects.trash.extend(entry.delays);
-                effects.errors.extend(entry.last);
-            }
-        }
-    }
-}
-
-/// What one link contributes to the sums over all.
-struct Share {
-    held: usize,
-    bytes: usize,
-    down: usize,
-    shut: usize,
-}
-
-impl Share {
-    fn of(link: &Link<Waker>) -> Self {
-        Self {
-            held: link.held(),
-            bytes: link.held_bytes(),
-            down: usize::from(!link.is_up()),
-            shut: usize::from(!link.is_open()),
-        }
     }
 }
 

@@ -1,0 +1,235 @@
+//! Whose turn it is.
+
+use std::time::Duration;
+
+use super::{Answer, Flight, Id, Link, POISONOUS, Phase, Time, Turn};
+use crate::Reason;
+use crate::backoff::FIRST_STEP;
+
+impl<W> Link<W> {
+    pub(super) fn recover(&mut self, now: Time) {
+        let (window, flying, turn, until) = (1, 0, None, None);
+        self.phase = Phase::Draining {
+            window,
+            flying,
+            turn,
+            until,
+        };
+        self.recoveries += 1;
+        self.since = now;
+        self.disturbed = Some(now);
+    }
+
+    /// When both in line, who have timers, have let a turn pass while others wait behind them.
+    pub(crate) fn overdue(&self) -> Option<Time> {
+        let [_, overdue] = self.due();
+        let overdue = overdue.filter(|_| self.waiting.len() > 2)?;
+        Some(overdue.saturating_add(self.patience()))
+    }
+
+    /// If [that](Self::overdue) has come to pass, the turn goes to those behind them.
+    pub(crate) fn pass_on(&mut self, now: Time, wakes: &mut Vec<W>) {
+        let Some(overdue) = self.overdue() else {
+            return;
+        };
+        // Else the turn is a new one, and who should have asked since has not.
+        if now >= overdue {
+            self.line().into_iter().for_each(|id| self.skip(id));
+            match &mut self.phase {
+                Phase::Down { probe_at } => *probe_at = now,
+                Phase::Draining { turn, .. } => *turn = None,
+                Phase::Up | Phase::Probing { .. } => {}
+            }
+        }
+        self.settle(now, wakes);
+        // Whoever of them is not stalled asks, and then it is watched again.
+        let all = self.waiting.values_mut();
+        wakes.extend(all.filter_map(|waiter| waiter.wake.take()));
+    }
+
+    /// How long a turn is kept for a waiter who does not take it.
+    pub(crate) fn patience(&self) -> Duration {
+        self.delay.max(FIRST_STEP)
+    }
+
+    /// The one whose turn it is or will be, and the next in line.
+    pub(super) fn line(&self) -> [Option<Id>; 2] {
+        let first = match self.phase {
+            Phase::Down { .. } => self.candidate(),
+            Phase::Draining {
+                turn: Some(turn), ..
+            } if !turn.taken => Some(turn.of),
+            _ => self.waiting.keys().next().copied(),
+        };
+        let second = self.waiting.keys().copied().find(|id| Some(*id) != first);
+        [first, second]
+    }
+
+    /// Who makes the next probe: the head, or in its place another if the head's replays broke the
+    /// connection.
+    pub(super) fn candidate(&self) -> Option<Id> {
+        let mut line = self.waiting.iter();
+        let (head, waiter) = line.next()?;
+        if waiter.broke < POISONOUS || self.head_next {
+            return Some(*head);
+        }
+        let second = self.waiting.keys().nth(1);
+        let harmless = line.take(8).find(|(_, waiter)| waiter.broke < POISONOUS);
+        harmless
+            .map(|(id, _)| id)
+            .or(second)
+            .or(Some(head))
+            .copied()
+    }
+
+    pub(super) fn take_turn(&mut self, id: Id, now: Time) -> bool {
+        if self.phase == Phase::Up {
+            return self.waiting.contains_key(&id);
+        }
+        let Answer::Watch(Some(due)) = self.alarm(id) else {
+            return false;
+        };
+        if now < due {
+            return false;
+        }
+        let [first, _] = self.line();
+        if first != Some(id) {
+            self.skip(first);
+        }
+        true
+    }
+
+    /// What `id` is told when it asks and it is not its turn yet.
+    pub(super) fn alarm(&self, id: Id) -> Answer {
+        let [first, second] = self.line();
+        let [own, overdue] = self.due();
+        if first == Some(id) {
+            Answer::Watch(own)
+        } else if second == Some(id) {
+            Answer::Watch(overdue)
+        } else {
+            Answer::Wait
+        }
+    }
+
+    /// When the first in line may go, and when the second may go in its place.
+    pub(super) fn due(&self) -> [Option<Time>; 2] {
+        let patience = self.patience();
+        match self.phase {
+            Phase::Up => [None, None],
+            Phase::Down { probe_at } => [Some(probe_at), Some(probe_at.saturating_add(patience))],
+            Phase::Probing { until, .. } => [until, None],
+            Phase::Draining {
+                turn: Some(turn), ..
+            } if !turn.taken => [Some(turn.given), Some(turn.given.saturating_add(patience))],
+            // The window is full, or the last one is about to call.
+            Phase::Draining { until, .. } => [until, None],
+        }
+    }
+
+    pub(super) fn start(&mut self, id: Id, now: Time, ends: Option<Time>) {
+        let head = self.waiting.keys().next().copied();
+        let abandoned = ends.map(|at| at.saturating_add(self.patience()));
+        if let Some(waiter) = self.waiting.remove(&id) {
+            let (size, recovery) = (waiter.size, self.recoveries);
+            self.old.extend(waiter.wake);
+            self.flying.insert(id, Flight { size, recovery });
+        }
+        match &mut self.phase {
+            Phase::Down { .. } | Phase::Probing { .. } => {
+                self.attempts = self.attempts.saturating_add(1);
+                self.phase = Phase::Probing {
+                    by: id,
+                    until: abandoned,
+                    instead_of: head.filter(|head| *head != id),
+                };
+            }
+            Phase::Draining {
+                flying,
+                turn,
+                until,
+                ..
+            } => {
+                let (of, given, taken) = (id, now, true);
+                *turn = Some(Turn { of, given, taken });
+                *flying += 1;
+                *until = abandoned;
+            }
+            Phase::Up => {}
+        }
+    }
+
+    pub(super) fn skip(&mut self, id: Option<Id>) {
+        if let Some((id, waiter)) = id.and_then(|id| self.waiting.remove_entry(&id)) {
+            self.skipped.insert(id, waiter);
+        }
+    }
+
+    pub(super) fn land(&mut self, id: Id) -> Option<usize> {
+        self.suspect.take_if(|suspect| *suspect == id);
+        let flight = self.flying.remove(&id)?;
+        self.bytes -= flight.size;
+        if let Phase::Draining { flying, .. } = &mut self.phase {
+            if flight.recovery == self.recoveries {
+                *flying = flying.saturating_sub(1);
+            }
+        }
+        Some(flight.size)
+    }
+
+    pub(super) fn give_back_turn(&mut self, id: Id) {
+        if let Phase::Draining { turn, .. } = &mut self.phase {
+            if turn.is_some_and(|turn| turn.of == id) {
+                *turn = None;
+            }
+        }
+    }
+
+    pub(super) fn fail_waiter(&mut self, id: Id, reason: Reason, wakes: &mut Vec<W>) {
+        if let Some(waiter) = self
+            .waiting
+            .remove(&id)
+            .or_else(|| self.skipped.remove(&id))
+        {
+            self.bytes -= waiter.size;
+            self.failed.insert(id, reason);
+            wakes.extend(waiter.wake);
+        }
+    }
+
+    /// Gives the next turn of a drain, ends a drain, and wakes those who have to be told something
+    /// new. Ends every change.
+    pub(super) fn settle(&mut self, now: Time, wakes: &mut Vec<W>) {
+        if let Phase::Draining {
+            window,
+            flying,
+            turn: turn @ None,
+            ..
+        } = &mut self.phase
+        {
+            match self.waiting.keys().next() {
+                None => {
+                    self.phase = Phase::Up;
+                    let skipped = self.skipped.values_mut();
+                    wakes.extend(skipped.filter_map(|waiter| waiter.wake.take()));
+                }
+                Some(next) if flying < window => {
+                    let (of, given, taken) = (*next, now, false);
+                    *turn = Some(Turn { of, given, taken });
+                }
+                Some(_) => {}
+            }
+        }
+        let told = self.line().map(|id| id.map(|id| (id, self.alarm(id))));
+        for (id, answer) in told.into_iter().flatten() {
+            if !self.told.contains(&Some((id, answer))) {
+                wakes.extend(
+                    self.waiting
+                        .get_mut(&id)
+                        .and_then(|waiter| waiter.wake.take()),
+                );
+            }
+        }
+        self.told = told;
+    }
+}
