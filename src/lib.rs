@@ -79,7 +79,7 @@
 //! # Cost
 //!
 //! While all links are up, a call adds one atomic operation, one clone of an `Arc`, and the copy of
-//! the request; an attempt that has to wait also has one timer, unless neither
+//! the request: no lock, no allocation, no clone of the service. An attempt that has to wait also has one timer, unless neither
 //! [`give_up_after`](RetryOnConnErr::give_up_after) nor
 //! [`attempt_timeout`](RetryOnConnErr::attempt_timeout) limits it. After a success the layer
 //! remembers that the destination works, by

@@ -1,4 +1,6 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::Destination;
 
 /// Remembers which destinations have worked (rule 14), by their hashes, in a fixed space and without
 /// a lock.
@@ -6,22 +8,37 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Each hash has a few slots that it shares with others, one cache line. Only a client that talks to
 /// several hundred destinations forgets some of them, and may then believe a permanent error of
 /// one. The other way round is as good as impossible.
-pub(crate) struct Known([[AtomicU64; Self::WAYS]; Self::SETS]);
+pub(crate) struct Known {
+    /// The one peer, which most services have.
+    peer: AtomicBool,
+    sets: [[AtomicU64; Self::WAYS]; Self::SETS],
+}
 
 impl Known {
     const SETS: usize = 128;
     const WAYS: usize = 8;
 
     pub(crate) fn new() -> Self {
-        Self([const { [const { AtomicU64::new(0) }; Self::WAYS] }; Self::SETS])
+        Self {
+            peer: AtomicBool::new(false),
+            sets: [const { [const { AtomicU64::new(0) }; Self::WAYS] }; Self::SETS],
+        }
     }
 
     /// The destination of this hash has worked. Writes only if that is news.
     #[inline]
     pub(crate) fn learn(&self, hash: u64) {
-        if self.contains(hash) {
-            return;
+        if hash == Destination::PEER_HASH {
+            if !self.peer.load(Ordering::Relaxed) {
+                self.peer.store(true, Ordering::Relaxed);
+            }
+        } else if !self.contains(hash) {
+            self.learn_named(hash);
         }
+    }
+
+    #[cold]
+    fn learn_named(&self, hash: u64) {
         let set = self.set(hash);
         let free = set.iter().find(|slot| slot.load(Ordering::Relaxed) == 0);
         // The upper bits: the lower ones chose the set.
@@ -30,13 +47,16 @@ impl Known {
     }
 
     pub(crate) fn contains(&self, hash: u64) -> bool {
+        if hash == Destination::PEER_HASH {
+            return self.peer.load(Ordering::Relaxed);
+        }
         let mut set = self.set(hash).iter();
         hash != 0 && set.any(|slot| slot.load(Ordering::Relaxed) == hash)
     }
 
     #[inline]
     fn set(&self, hash: u64) -> &[AtomicU64; Self::WAYS] {
-        &self.0[hash as usize % Self::SETS]
+        &self.sets[hash as usize % Self::SETS]
     }
 }
 

@@ -22,11 +22,14 @@ impl Destination {
         Self(Some(name.into()))
     }
 
+    /// The one peer costs nothing.
+    pub(crate) const PEER_HASH: u64 = 1;
+
     /// Equal for equal destinations.
     #[inline]
     pub(crate) fn hash64(&self) -> u64 {
         match &self.0 {
-            None => 1, // the one peer costs nothing
+            None => Self::PEER_HASH,
             Some(name) => hash_of_name(name),
         }
     }

@@ -12,7 +12,7 @@ impl Replayable for Uri {
     }
 
     fn destination_hash(&self) -> u64 {
-        origin(self).map_or_else(|| Destination::default().hash64(), |origin| origin.hash64())
+        origin(self).map_or_else(|| Destination::PEER_HASH, |origin| origin.hash64())
     }
 
     fn size_hint(&self) -> usize {

@@ -85,7 +85,7 @@ impl<Req: Clone> RequestModel<Req> for ByClone {
     }
 
     fn destination_hash(_: &Req) -> u64 {
-        Destination::default().hash64()
+        Destination::PEER_HASH
     }
 
     fn size_hint(_: &Req) -> usize {
