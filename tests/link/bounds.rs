@@ -9,9 +9,7 @@ use super::peer::*;
 async fn rule_9_full_rejects_by_default_and_gives_the_error_of_the_link() {
     let peer = Peer::that(REFUSED);
     let service = peer.behind(steady().limits(Limits::new().requests(2)));
-    let held: Vec<_> = (0..2)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let held = burst(&service, 0..2);
     settle().await;
     let error = call(&service, message(2)).await.unwrap_err();
     assert_eq!(error.reason(), Reason::QueueFull);
@@ -103,9 +101,7 @@ async fn rule_9_wait_waits_for_a_place_in_order() {
         .limits(Limits::new().requests(2))
         .when_full(WhenFull::Wait);
     let service = peer.behind(layer);
-    let calls: Vec<_> = (0..10)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let calls = burst(&service, 0..10);
     pass(SECOND).await;
     assert_eq!(service.links().status()[0].waiting(), 2);
     assert_eq!(service.links().subscribe().borrow().waiting(), 10);

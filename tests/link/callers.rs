@@ -12,9 +12,7 @@ use super::peer::*;
 async fn rule_11_a_dropped_waiter_frees_its_place_at_once() {
     let peer = Peer::that(REFUSED);
     let service = peer.behind(steady());
-    let calls: Vec<_> = (0..10)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let calls = burst(&service, 0..10);
     settle().await;
     assert_eq!(service.links().status()[0].waiting(), 10);
     for call in &calls[3..7] {
@@ -39,9 +37,7 @@ async fn rule_11_a_dropped_waiter_frees_its_place_at_once() {
 async fn rule_11_a_dropped_probe_goes_to_the_next_in_line() {
     let peer = Peer::that(REFUSED);
     let service = peer.behind(RetryOnConnErr::new().backoff(|| std::iter::repeat(10 * SECOND)));
-    let calls: Vec<_> = (0..3)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let calls = burst(&service, 0..3);
     settle().await;
     peer.forget_attempts();
     peer.now(|message| {
@@ -89,9 +85,7 @@ async fn rule_11_the_head_can_be_dropped_at_any_point() {
 async fn rule_11_dropping_everybody_leaves_nothing_behind() {
     let peer = Peer::that(REFUSED);
     let service = peer.behind(steady());
-    let calls: Vec<_> = (0..10)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let calls = burst(&service, 0..10);
     pass(250 * MS).await;
     for call in &calls {
         call.abort();
@@ -133,9 +127,7 @@ async fn rule_17_a_stalled_caller_does_not_hold_up_a_drain() {
     settle().await;
     let mut stalled = call(&service, message(1));
     assert!((&mut stalled).now_or_never().is_none());
-    let others: Vec<_> = (2..6)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let others = burst(&service, 2..6);
     settle().await;
     peer.now_does(Does::Answer);
     first.await.unwrap().unwrap();
@@ -182,9 +174,7 @@ async fn rule_15_a_panic_in_the_policy_ends_only_its_own_call() {
     let panics = Arc::new(AtomicBool::new(false));
     let peer = Peer::that(REFUSED);
     let service = peer.behind(steady().policy(Panics(panics.clone())));
-    let calls: Vec<_> = (0..3)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let calls = burst(&service, 0..3);
     settle().await;
     panics.store(true, Ordering::Relaxed);
     pass(150 * MS).await; // the probe failed, and its policy panicked

@@ -11,9 +11,7 @@ async fn rule_6_first_in_first_out_by_first_call() {
         Does::FailAfter((100 - message.number as u32) * MS, io::ErrorKind::TimedOut)
     });
     let service = peer.behind(steady());
-    let calls: Vec<_> = (0..50)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let calls = burst(&service, 0..50);
     pass(110 * MS).await;
     peer.forget_attempts();
     peer.now_does(Does::Answer);
@@ -27,9 +25,7 @@ async fn rule_6_first_in_first_out_by_first_call() {
 async fn rule_6_the_window_starts_at_one_and_doubles_with_each_success() {
     let peer = Peer::that(REFUSED);
     let service = peer.behind(steady());
-    let calls: Vec<_> = (0..40)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let calls = burst(&service, 0..40);
     settle().await;
     peer.forget_attempts();
     peer.now_does(Does::AnswerAfter(SECOND));
@@ -50,9 +46,7 @@ async fn rule_6_the_window_starts_at_one_and_doubles_with_each_success() {
 async fn rule_6_new_calls_stay_behind_the_backlog_until_it_is_empty() {
     let peer = Peer::that(REFUSED);
     let service = peer.behind(steady());
-    let mut calls: Vec<_> = (0..4)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let mut calls = burst(&service, 0..4);
     settle().await;
     peer.forget_attempts();
     peer.now_does(Does::AnswerAfter(SECOND));
@@ -71,9 +65,7 @@ async fn rule_6_new_calls_stay_behind_the_backlog_until_it_is_empty() {
 async fn rule_6_a_drain_that_fails_goes_back_to_one_probe() {
     let peer = Peer::that(REFUSED);
     let service = peer.behind(steady());
-    let calls: Vec<_> = (0..10)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let calls = burst(&service, 0..10);
     settle().await;
     peer.forget_attempts();
     peer.now(|message| match message.number {
@@ -97,14 +89,10 @@ async fn rule_6_a_drain_that_fails_goes_back_to_one_probe() {
 async fn rule_6_requests_that_hang_from_before_the_outage_do_not_hold_up_the_drain() {
     let peer = Peer::that(Does::Hang);
     let service = peer.behind(steady());
-    let hanging: Vec<_> = (0..5)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let hanging = burst(&service, 0..5);
     settle().await;
     peer.now_does(REFUSED);
-    let calls: Vec<_> = (5..9)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let calls = burst(&service, 5..9);
     settle().await;
     // A drain whose first request hangs too.
     peer.now(|message| {

@@ -114,9 +114,7 @@ async fn status_tells_all_about_a_link() {
     let service = peer.behind(steady());
     let links = service.links();
     assert!(links.status().is_empty());
-    let calls: Vec<_> = (0..3)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let calls = burst(&service, 0..3);
     pass(250 * MS).await;
     let status = &links.status()[0];
     assert_eq!(status.destination(), &Destination::default());

@@ -246,6 +246,17 @@ where
     tokio::spawn(service.clone().oneshot(message))
 }
 
+/// A caller for each of these numbers.
+pub fn burst<S>(service: &S, numbers: std::ops::Range<u64>) -> Vec<JoinHandle<Result<u64, Error>>>
+where
+    S: Service<Message, Response = u64, Error = Error> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    numbers
+        .map(|number| send(service, message(number)))
+        .collect()
+}
+
 /// Calls at once.
 pub fn call<S>(service: &S, message: Message) -> S::Future
 where

@@ -88,9 +88,7 @@ async fn rule_14_a_backlog_does_not_outlast_a_permanent_answer() {
     // The link is down for another reason, then its name turns out not to exist.
     let peer = Peer::that(Does::Fail(std::io::ErrorKind::TimedOut));
     let service = peer.behind(layer());
-    let calls: Vec<_> = (0..5)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let calls = burst(&service, 0..5);
     settle().await;
     peer.now_does(REFUSED);
     let began = tokio::time::Instant::now();

@@ -18,9 +18,7 @@ async fn rule_8_the_head_is_failed_when_another_one_gets_through() {
     let service = peer.behind(steady());
     let poison = send(&service, message(0));
     settle().await;
-    let others: Vec<_> = (1..5)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let others = burst(&service, 1..5);
     let error = poison.await.unwrap().unwrap_err();
     assert_eq!(error.reason(), Reason::Poisoned);
     assert_eq!(kind_of(&error), Some(ConnErrorKind::Reset));
@@ -42,9 +40,7 @@ async fn rule_8_in_an_outage_that_looks_the_same_nobody_is_failed() {
     for back in [10_000, 10_100] {
         let peer = Peer::that(RESET);
         let service = peer.behind(steady());
-        let calls: Vec<_> = (0..5)
-            .map(|number| send(&service, message(number)))
-            .collect();
+        let calls = burst(&service, 0..5);
         pass(back * MS).await;
         peer.forget_attempts();
         peer.now_does(Does::Answer);
@@ -62,9 +58,7 @@ async fn rule_8_what_was_not_sent_broke_nothing() {
     let peer = Peer::that(Does::Answer);
     let service = peer.behind(steady());
     peer.is_unready(Some(io::ErrorKind::ConnectionReset)); // before the request is handed over
-    let calls: Vec<_> = (0..3)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let calls = burst(&service, 0..3);
     pass(10 * SECOND).await;
     peer.is_unready(None);
     for call in calls {
@@ -88,9 +82,7 @@ async fn rule_8_alone_it_is_kept() {
 async fn rule_8_an_outage_of_another_kind_poisons_nobody() {
     let peer = Peer::that(REFUSED);
     let service = peer.behind(steady());
-    let calls: Vec<_> = (0..5)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let calls = burst(&service, 0..5);
     pass(10 * SECOND).await;
     assert!(
         peer.attempts()[5..].iter().all(|number| *number == 0),
@@ -109,13 +101,9 @@ async fn rule_8_two_poisonous_requests_are_both_found() {
         _ => Does::Answer,
     });
     let service = peer.behind(steady());
-    let calls: Vec<_> = (0..2)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let calls = burst(&service, 0..2);
     settle().await;
-    let others: Vec<_> = (2..6)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let others = burst(&service, 2..6);
     for call in calls {
         assert_eq!(call.await.unwrap().unwrap_err().reason(), Reason::Poisoned);
     }
@@ -128,9 +116,7 @@ async fn rule_8_two_poisonous_requests_are_both_found() {
 async fn in_order_nobody_passes_the_head() {
     let peer = Peer::that(RESET);
     let service = peer.behind(steady().in_order());
-    let calls: Vec<_> = (0..5)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let calls = burst(&service, 0..5);
     settle().await;
     peer.forget_attempts();
     pass(10 * SECOND).await;

@@ -54,9 +54,7 @@ async fn rule_2_no_readiness_is_held_while_waiting() {
     let peer = Peer::that(REFUSED);
     let service = steady().layer(ConcurrencyLimit::new(peer.client(), 1));
     // Ten callers, one permit: if the waiting ones kept it, the probe would never get it.
-    let calls: Vec<_> = (0..10)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let calls = burst(&service, 0..10);
     pass(SECOND).await;
     peer.now_does(Does::Answer);
     for (number, call) in calls.into_iter().enumerate() {

@@ -150,9 +150,7 @@ async fn broken_together(in_order: bool) -> Vec<u64> {
         steady()
     };
     let service = peer.behind(layer);
-    let mut calls: Vec<_> = (0..4)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let mut calls = burst(&service, 0..4);
     settle().await;
     peer.forget_attempts();
     peer.now_does(Does::Answer);

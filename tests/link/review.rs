@@ -113,9 +113,7 @@ async fn rule_10_the_end_of_a_callers_time_is_not_an_outage() {
     let early = send(&service, message(0));
     settle().await;
     pass(110 * MS).await;
-    let late: Vec<_> = (1..5)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let late = burst(&service, 1..5);
     pass(930 * MS).await;
     peer.now(|message| match message.number {
         0 => Does::Answer,
@@ -140,9 +138,7 @@ async fn rule_4_a_link_that_is_down_stays_down_while_nobody_calls() {
     peer.forget_attempts();
     peer.now_does(Does::FailAfter(10 * MS, io::ErrorKind::ConnectionRefused));
     pass(MS).await;
-    let _calls: Vec<_> = (1..100)
-        .map(|number| send(&service, message(number)))
-        .collect();
+    let _calls = burst(&service, 1..100);
     settle().await;
     assert_eq!(peer.attempts(), [1]);
 }
