@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::Waker;
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -81,6 +81,8 @@ pub(crate) struct LastError {
 pub(super) struct Effects {
     /// It happens in a task of a runtime, so that timers can be set.
     in_task: bool,
+    /// A turn may have gone from one caller to others, who may be stalled.
+    passes: bool,
     watch: Option<(Arc<Watchdog>, Time, Duration)>,
     wakes: Vec<Waker>,
     /// Dropping these runs user code.
@@ -328,6 +330,7 @@ impl Table {
 
     pub(super) fn leave(&self, destination: &Destination, id: Id) {
         self.run(|state, now, effects| {
+            effects.passes = true;
             state.link(destination, effects, |entry, wakes| {
                 entry.link.leave(id, now, wakes)
             });
@@ -396,9 +399,12 @@ impl Table {
             (result, news)
         };
         effects.wakes.into_iter().for_each(Waker::wake);
-        if let Some((watchdog, at, slack)) = effects.watch.filter(|_| effects.in_task) {
+        if let Some((watchdog, at, slack)) = effects.watch {
             if let Some(at) = self.instant(at) {
-                watchdog.watch(at, slack);
+                let set = watchdog.watch(at, slack, effects.in_task);
+                if !set && effects.passes {
+                    watchdog.wake();
+                }
             }
         }
         if let Some(observer) = &self.config.observer {
