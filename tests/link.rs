@@ -15,6 +15,7 @@ mod link {
     mod readiness;
     mod replay;
     mod review;
+    mod review2;
     mod stress;
     mod time;
     mod unclonable;

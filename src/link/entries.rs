@@ -60,6 +60,8 @@ pub(crate) struct LastError {
 pub(super) struct Effects {
     /// It happens in a task of a runtime, so that timers can be set.
     pub(super) in_task: bool,
+    /// A turn may have gone from one caller to others, who may be stalled.
+    pub(super) passes: bool,
     pub(super) watch: Option<(Arc<Watchdog>, Time, Duration)>,
     pub(super) wakes: Vec<Waker>,
     /// Dropping these runs user code.

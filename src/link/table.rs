@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::task::{Wake, Waker};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -267,6 +267,7 @@ impl Table {
 
     pub(super) fn leave(&self, destination: &Destination, id: Id) {
         self.run(|state, now, effects| {
+            effects.passes = true;
             state.link(destination, effects, |entry, wakes| {
                 entry.link.leave(id, now, wakes)
             });
@@ -335,9 +336,12 @@ impl Table {
             (result, news)
         };
         effects.wakes.into_iter().for_each(Waker::wake);
-        if let Some((watchdog, at, slack)) = effects.watch.filter(|_| effects.in_task) {
+        if let Some((watchdog, at, slack)) = effects.watch {
             if let Some(at) = self.instant(at) {
-                watchdog.watch(at, slack);
+                let set = watchdog.watch(at, slack, effects.in_task);
+                if !set && effects.passes {
+                    watchdog.wake();
+                }
             }
         }
         if let Some(observer) = &self.config.observer {

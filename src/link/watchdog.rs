@@ -30,24 +30,41 @@ impl Watchdog {
     }
 
     /// Goes off at this time or up to two `slack`s later, so that it need not be set for each turn.
-    /// Needs a runtime, and that no lock is held.
-    pub(super) fn watch(self: &Arc<Self>, at: Instant, slack: Duration) {
+    /// Needs that no lock is held, and `in_task` a runtime. Without one it can only be moved: `false`
+    /// if there is nothing to move.
+    pub(super) fn watch(self: &Arc<Self>, at: Instant, slack: Duration, in_task: bool) -> bool {
         let mut sleep = self.lock();
         let set = sleep.as_ref().map(|sleep| sleep.deadline());
         if set.is_some_and(|set| set >= at && set <= at + 2 * slack) {
-            return;
+            return true;
         }
-        let until = at + slack;
-        let timer = sleep.get_or_insert_with(|| Box::pin(sleep_until(until)));
-        if timer.deadline() != until {
-            timer.as_mut().reset(until);
-        }
-        let waker = Waker::from(Arc::clone(self));
-        let over = timer.as_mut().poll(&mut Context::from_waker(&waker));
+        // Not under the lock: a timer that is set to a time that is over wakes at once.
+        let former = sleep.take();
         drop(sleep);
-        if over.is_ready() {
-            waker.wake();
+        let until = at + slack;
+        let (timer, over) = if in_task {
+            // A new one, since the former may be of a runtime that is gone.
+            drop(former);
+            let mut timer = Box::pin(sleep_until(until));
+            let waker = Waker::from(Arc::clone(self));
+            let over = timer.as_mut().poll(&mut Context::from_waker(&waker));
+            (timer, over.is_ready())
+        } else {
+            let Some(mut timer) = former else {
+                return false;
+            };
+            timer.as_mut().reset(until);
+            let over = timer.is_elapsed();
+            (timer, over)
+        };
+        if over {
+            drop(timer);
+            Arc::clone(self).wake();
+        } else {
+            let other = self.lock().replace(timer);
+            drop(other);
         }
+        true
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Pin<Box<Sleep>>>> {

@@ -152,8 +152,8 @@ where
                         Err(error) => {
                             *waiter = None;
                             if lease.fresh {
-                                this.shared.retire(&lease.generation);
                                 // Made for this call, and dead already: it was the attempt.
+                                let error = this.shared.stillborn(&lease.generation, error);
                                 return Poll::Ready(Err(NotSent::new(error).into()));
                             }
                             let others = std::mem::take(&mut lease.generation);
@@ -173,6 +173,8 @@ where
                             this.shared.retire(generation);
                         }
                     }
+                    // It has heard: from here on nobody need wait for it.
+                    this.state.set(State::Failed { error: None });
                     return Poll::Ready(result);
                 }
             };

@@ -105,6 +105,33 @@ impl<M: Service<T>, T> Shared<M, T> {
         drop((dead, former));
     }
 
+    /// Like [`retire`](Self::retire), for who waited for the connection and found it dead: that was
+    /// the attempt, so all who wait get its error. Shared only if there are others.
+    pub(super) fn stillborn(
+        &self,
+        generation: &Generation,
+        error: impl Into<BoxError>,
+    ) -> BoxError {
+        let error = error.into();
+        let mut state = self.lock();
+        if !Arc::ptr_eq(&state.generation, generation) {
+            return error;
+        }
+        let dead = state.end();
+        if self.waiters.is_empty() {
+            drop(state);
+            drop(dead);
+            return error;
+        }
+        let error = SharedError::from(error);
+        // Before a new attempt can begin, so that nobody is told of another's failure.
+        let failed = self.waiters.fail_all(&error);
+        drop(state);
+        drop(dead);
+        failed.into_iter().for_each(Waker::wake);
+        error.into()
+    }
+
     /// The error of the last connection, if some of its calls have not heard of it yet. Whoever went
     /// on to a new connection now would go past them.
     pub(super) fn unheard(&self) -> Option<SharedError> {
@@ -165,12 +192,15 @@ where
         waiter.place = Some(place);
         let mut patient = true;
         loop {
+            let _former; // dropped without the lock
             let mut state = self.lock();
             if let Some(conn) = &state.live {
                 if patient && !self.waiters.is_first(place) {
                     // Those who came first go first, if they are polled at all.
                     drop(state);
                     ready!(waiter.poll_patience(cx));
+                    // Not again for each who comes after it.
+                    self.waiters.pass_over(place);
                     patient = false;
                     continue;
                 }
@@ -182,6 +212,7 @@ where
                 return Poll::Ready(Ok(lease));
             }
             waiter.joined = true;
+            _former = waiter.patience.take();
             // Somebody polls it right now, or nothing has happened since it was polled.
             let Some(attempt) = state.attempt.take_if(|_| self.waiters.take_notified()) else {
                 return Poll::Pending;

@@ -70,6 +70,17 @@ impl Waiters {
         some_wait
     }
 
+    /// Those before this place did not come when it was their turn. They have been woken, and take a
+    /// place at the end if they are polled after all.
+    pub(super) fn pass_over(&self, place: u64) {
+        let mut list = self.lock();
+        let rest = list.waiting.split_off(&place);
+        let passed = std::mem::replace(&mut list.waiting, rest);
+        self.len.store(list.waiting.len(), Ordering::Release);
+        drop(list);
+        drop(passed);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.len.load(Ordering::Acquire) == 0
     }

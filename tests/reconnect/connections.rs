@@ -181,3 +181,49 @@ fn the_types_are_send_and_sync_when_their_parts_are() {
     fn check_error<T: std::error::Error + Send + Sync + 'static>() {}
     check_error::<ConnectError>();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_answered_does_not_hold_up_the_next_connection() {
+    let conn = Conn::new(1);
+    let (mut service, attempts) = connected(conn.clone());
+    let mut answered = Task::new(service.call("a"));
+    assert_eq!(answered.answer(), 1);
+    conn.die();
+    // The future of the answered call is still there, but nothing is in flight.
+    let mut call = Task::new(service.call("b"));
+    assert!(call.is_pending());
+    attempts.next().send(Ok(Conn::new(2))).ok().unwrap();
+    assert_eq!(call.answer(), 2);
+    drop(answered);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_dead_from_the_start_is_the_error_of_all_who_waited_for_it() {
+    let (mut service, attempts) = reconnect();
+    let mut calls: Vec<_> = (0..5).map(|_| Task::new(service.call("a"))).collect();
+    for call in &mut calls {
+        assert!(call.is_pending());
+    }
+    attempts.next().send(Ok(Conn::new(1).dead())).ok().unwrap();
+    for call in &mut calls {
+        assert!(call.is_woken());
+        call.error();
+    }
+    assert_eq!(attempts.len(), 0, "no other attempt was begun");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_never_polled_costs_the_others_the_patience_once() {
+    let (mut service, attempts) = reconnect();
+    let never = service.call("never");
+    let mut first = Task::new(service.call("a"));
+    assert!(first.is_pending());
+    attempts.next().send(Ok(Conn::new(1))).ok().unwrap();
+    assert!(first.is_pending());
+    tokio::time::sleep(Duration::from_millis(21)).await;
+    assert_eq!(first.answer(), 1);
+    for _ in 0..10 {
+        assert_eq!(Task::new(service.call("a")).answer(), 1);
+    }
+    assert_eq!(Task::new(never).answer(), 1);
+}

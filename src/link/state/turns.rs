@@ -115,15 +115,16 @@ impl<W> Link<W> {
     /// When the first in line may go, and when the second may go in its place.
     pub(super) fn due(&self) -> [Option<Time>; 2] {
         let patience = self.patience();
+        let later = |at: Option<Time>| at.map(|at| at.saturating_add(patience));
         match self.phase {
             Phase::Up => [None, None],
             Phase::Down { probe_at } => [Some(probe_at), Some(probe_at.saturating_add(patience))],
-            Phase::Probing { until, .. } => [until, None],
+            Phase::Probing { until, .. } => [until, later(until)],
             Phase::Draining {
                 turn: Some(turn), ..
             } if !turn.taken => [Some(turn.given), Some(turn.given.saturating_add(patience))],
             // The window is full, or the last one is about to call.
-            Phase::Draining { until, .. } => [until, None],
+            Phase::Draining { until, .. } => [until, later(until)],
         }
     }
 
