@@ -19,6 +19,8 @@ pub(super) struct Watchdog {
     sleep: Mutex<Option<Pin<Box<Sleep>>>>,
 }
 
+const MOST_SLACK: Duration = Duration::from_secs(3600);
+
 impl Watchdog {
     pub(super) fn new(table: Weak<Table>, destination: Destination) -> Self {
         let sleep = Mutex::default();
@@ -33,15 +35,18 @@ impl Watchdog {
     /// Needs that no lock is held, and `in_task` a runtime. Without one it can only be moved: `false`
     /// if there is nothing to move.
     pub(super) fn watch(self: &Arc<Self>, at: Instant, slack: Duration, in_task: bool) -> bool {
+        let slack = slack.min(MOST_SLACK);
+        let (Some(until), Some(latest)) = (at.checked_add(slack), at.checked_add(2 * slack)) else {
+            return true; // never
+        };
         let mut sleep = self.lock();
         let set = sleep.as_ref().map(|sleep| sleep.deadline());
-        if set.is_some_and(|set| set >= at && set <= at + 2 * slack) {
+        if set.is_some_and(|set| set >= at && set <= latest) {
             return true;
         }
         // Not under the lock: a timer that is set to a time that is over wakes at once.
         let former = sleep.take();
         drop(sleep);
-        let until = at + slack;
         let (timer, over) = if in_task {
             // A new one, since the former may be of a runtime that is gone.
             drop(former);

@@ -46,13 +46,15 @@ async fn durations_without_end_do_not_overflow() {
     let service = peer.behind(layer);
     let held = send(&service, message(1));
     let next = send(&service, message(2));
+    let last = send(&service, message(3)); // three in line are watched
     pass(Duration::from_secs(1 << 20)).await;
     assert_eq!(peer.attempts().len(), 2, "the next probe is never");
     assert!(!held.is_finished() && !next.is_finished());
     peer.now_does(Does::Answer);
     service.links().wake();
-    held.await.unwrap().unwrap();
-    next.await.unwrap().unwrap();
+    for call in [held, next, last] {
+        call.await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]
