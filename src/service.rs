@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 
 use crate::config::Config;
-use crate::future::{Call, Kept, Start};
+use crate::future::{Call, Start};
 use crate::link::{Hold, Table};
 use crate::{BoxError, ConnErrorPolicy, Error, Inline, Links, RequestModel, ResponseFuture};
 
@@ -127,10 +127,10 @@ where
     fn call(&mut self, request: Req) -> Self::Future {
         let shared = self.shared.clone();
         let (id, all_open) = shared.table.enter();
-        if all_open && self.failed.is_none() {
-            return self.attempt(shared, id, request);
+        if !all_open || self.failed.is_some() {
+            return self.call_in_trouble(shared, id, request);
         }
-        self.call_in_trouble(shared, id, request)
+        self.attempt(shared, id, request)
     }
 }
 
@@ -150,8 +150,8 @@ impl<S, P, R> ConnRetry<S, P, R, Inline> {
     {
         if let Some(error) = self.failed.take() {
             self.inner = shared.fresh();
-            let kept = Kept::Request(request);
-            return ResponseFuture::new(None, Call::begun(shared, id, kept, Start::Failed(error)));
+            let call = Call::begun(shared, id, request, Start::Failed(error));
+            return ResponseFuture::new(None, call);
         }
         let destination = R::destination(&request);
         let start = match shared
@@ -165,8 +165,7 @@ impl<S, P, R> ConnRetry<S, P, R, Inline> {
         };
         // No readiness is held while waiting.
         self.inner = shared.fresh();
-        let kept = Kept::Request(request);
-        ResponseFuture::new(None, Call::begun(shared, id, kept, start))
+        ResponseFuture::new(None, Call::begun(shared, id, request, start))
     }
 
     /// The first attempt, with the caller's own readied service.
@@ -181,9 +180,8 @@ impl<S, P, R> ConnRetry<S, P, R, Inline> {
         S: Service<Req>,
         R: RequestModel<Req>,
     {
-        let kept = Kept::copy::<R>(&request);
-        let attempt = self.inner.call(request);
-        ResponseFuture::new(Some(attempt), Call::new(shared, id, kept))
+        let call = Call::new(shared, id, &request);
+        ResponseFuture::new(Some(self.inner.call(request)), call)
     }
 }
 

@@ -6,41 +6,75 @@ use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::Kept;
-use super::more::More;
+use super::gone::Gone;
+use super::more::{More, Rare};
 use super::slow::{Slow, Start, Step};
 use crate::link::{Answer, Hold};
 use crate::service::Shared;
-use crate::{AttemptTimeout, BoxError, ConnErrorPolicy, Error, Reason, RequestModel};
+use crate::{AttemptTimeout, BoxError, ConnErrorPolicy, Destination, Error, Reason, RequestModel};
 
 /// A call, without the attempt that is in flight.
 pub(crate) struct Call<S, Req, P, R> {
     pub(super) shared: Arc<Shared<S, P>>,
     /// Its number in the order of calls.
     pub(super) id: u64,
-    pub(super) kept: Kept<Req>,
-    pub(super) more: More<S>,
+    /// A copy of the request, or the request itself as long as no attempt has it. `None` if it can't
+    /// be copied and an attempt has it.
+    pub(super) kept: Option<Req>,
+    pub(super) more: Rare<S>,
     model: PhantomData<fn() -> R>,
 }
 
 impl<S, Req, P, R> Call<S, Req, P, R> {
     /// A call that begins with an attempt.
     #[inline]
-    pub(crate) fn new(shared: Arc<Shared<S, P>>, id: u64, kept: Kept<Req>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared<S, P>>, id: u64, request: &Req) -> Self
+    where
+        R: RequestModel<Req>,
+    {
+        let mut call = Self {
+            shared,
+            id,
+            kept: R::try_clone(request),
+            more: Rare::new(More::Nothing),
+            model: PhantomData,
+        };
+        if call.kept.is_none() {
+            *call.more = More::with_gone(Gone::new::<Req, R>(request));
+        }
+        call
+    }
+
+    /// A call that begins otherwise.
+    pub(crate) fn begun(shared: Arc<Shared<S, P>>, id: u64, request: Req, start: Start) -> Self {
         Self {
             shared,
             id,
-            kept,
-            more: More::Nothing,
+            kept: Some(request),
+            more: Rare::new(More::Slow(Box::new(Slow::started(start)))),
             model: PhantomData,
         }
     }
 
-    /// A call that begins otherwise.
-    pub(crate) fn begun(shared: Arc<Shared<S, P>>, id: u64, kept: Kept<Req>, start: Start) -> Self {
-        let more = More::Slow(Box::new(Slow::started(start)));
-        let call = Self::new(shared, id, kept);
-        Self { more, ..call }
+    pub(super) fn destination(&self) -> Destination
+    where
+        R: RequestModel<Req>,
+    {
+        self.of_request(R::destination, |gone| gone.destination.clone())
+    }
+
+    /// What the request says, or has said before it was gone.
+    #[inline]
+    pub(super) fn of_request<T>(
+        &self,
+        ask: impl FnOnce(&Req) -> T,
+        said: impl FnOnce(&Gone) -> T,
+    ) -> T {
+        if let Some(request) = &self.kept {
+            return ask(request);
+        }
+        let gone = self.more.if_slow().and_then(|slow| slow.gone.as_ref());
+        said(gone.expect("a request that is gone has left its word"))
     }
 
     /// When the call is given up.
@@ -178,12 +212,12 @@ where
     /// Puts the request into the backlog, or where there is no backlog, makes it ready for another
     /// attempt.
     pub(super) fn hold(&mut self, cx: Option<&mut Context<'_>>) -> Result<(), Error> {
-        let Kept::Request(request) = &self.kept else {
+        let Some(request) = &self.kept else {
             return Err(self.end(Reason::NotReplayable));
         };
         let size = R::size_hint(request);
+        let destination = R::destination(request);
         let slow = self.more.slow();
-        let destination = self.kept.destination::<R>();
         let waker = cx.map(|cx| cx.waker().clone());
         match self
             .shared
@@ -212,14 +246,14 @@ where
     fn start_attempt(&mut self, mut service: S) -> Result<S::Future, Error> {
         let attempt = self.more.slow().attempts.saturating_add(1);
         // It may have changed its mind while it waited.
-        let may = attempt == 1 || self.kept.request().is_some_and(R::can_replay);
+        let may = attempt == 1 || self.kept.as_ref().is_some_and(R::can_replay);
         let Some(mut request) = self.next_request().filter(|_| may) else {
             return Err(self.end(Reason::NotReplayable));
         };
         if attempt > 1 {
             self.shared.policy.prepare(&mut request, attempt);
             if let Some(observer) = &self.shared.table.config().observer {
-                observer.replay(&self.kept.destination::<R>(), attempt);
+                observer.replay(&self.destination(), attempt);
             }
         }
         let future = service.call(request);
@@ -231,17 +265,12 @@ where
 
     /// A copy of the request, or the request itself if there can't be one.
     fn next_request(&mut self) -> Option<Req> {
-        let Kept::Request(request) = &self.kept else {
-            return None;
-        };
+        let request = self.kept.as_ref()?;
         if let Some(copy) = R::try_clone(request) {
             return Some(copy);
         }
-        let gone = Kept::gone::<R>(request);
-        match std::mem::replace(&mut self.kept, gone) {
-            Kept::Request(request) => Some(request),
-            Kept::Gone(_) => None,
-        }
+        self.more.slow().gone = Some(Gone::new::<Req, R>(request));
+        self.kept.take()
     }
 
     fn is_over(&self) -> bool {

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tower_service::Service;
 
+use super::Call;
 use super::more::More;
 use super::slow::Step;
-use super::{Call, Kept};
 use crate::error::{Cause, Inner};
 use crate::link::{After, Failed, LastError};
 use crate::{
@@ -29,12 +29,14 @@ where
     #[inline]
     pub(super) fn succeeded(&mut self) {
         let table = &self.shared.table;
-        table.learn(self.kept.hash::<R>());
         if let Some(budget) = &table.config().budget {
             budget.deposit();
         }
-        if let More::Slow(_) = self.more {
-            self.recovered();
+        match (&*self.more, &self.kept) {
+            (More::Nothing | More::Since(_) | More::Timed(_), Some(request)) => {
+                table.learn(R::destination_hash(request));
+            }
+            _ => self.recovered(),
         }
     }
 
@@ -42,14 +44,19 @@ where
     #[cold]
     #[inline(never)]
     fn recovered(&mut self) {
+        let table = &self.shared.table;
+        table.learn(self.of_request(R::destination_hash, |gone| gone.hash));
         let slow = self.more.slow();
+        if slow.attempts == 0 && slow.place.is_none() {
+            return; // it can't be copied, that is all
+        }
         if let Some(place) = slow.place.take() {
             place.answered(true);
         }
         if let Some(observer) = &self.shared.table.config().observer {
             let elapsed = slow.started.map_or(Duration::ZERO, |at| at.elapsed());
             let attempts = slow.attempts.saturating_add(1);
-            observer.recovered(&self.kept.destination::<R>(), attempts, elapsed);
+            observer.recovered(&self.destination(), attempts, elapsed);
         }
     }
 
@@ -87,22 +94,23 @@ where
         } else {
             seen.with_sent(Sent::No)
         };
-        if let Kept::Gone(_) = &self.kept {
+        if self.kept.is_none() {
             if let Some(request) = R::take_back(&*error) {
-                self.kept = Kept::Request(request);
+                self.kept = Some(request);
                 conn_error = conn_error.with_sent(Sent::No);
             }
         }
-        let kept = &self.kept;
-        let destination = kept.destination::<R>();
-        let hash = kept.hash::<R>();
+        let destination = self.destination();
+        let hash = self.of_request(R::destination_hash, |gone| gone.hash);
+        let may_redirect = self.of_request(R::may_redirect, |gone| gone.may_redirect);
+        let slow = self.more.slow();
         if conn_error.outlook() == Outlook::Permanent && table.worked(&destination, hash) {
             // It worked before, so this is a symptom of the path.
             conn_error = conn_error.with_outlook(Outlook::Transient);
         }
         if conn_error.sent() == Sent::Maybe {
             slow.maybe_sent = true;
-        } else if called && kept.may_redirect::<R>() && !table.config().redirects_off {
+        } else if called && may_redirect && !table.config().redirects_off {
             // The error proves something about the last hop only.
             slow.redirect_doubt = !slow.maybe_sent;
             slow.maybe_sent = true;
@@ -208,7 +216,7 @@ where
             None => (1, true),
         };
         let permanent = conn_error.outlook() == Outlook::Permanent && !config.persist;
-        let replayable = self.kept.request().filter(|request| R::can_replay(request));
+        let replayable = self.kept.as_ref().filter(|request| R::can_replay(request));
         let Some(request) = replayable else {
             return Err(if permanent {
                 Reason::Permanent
@@ -241,7 +249,7 @@ where
             let (cause, conn_error) = *own;
             return self.error(reason, cause, Some(conn_error));
         }
-        let destination = self.kept.destination::<R>();
+        let destination = self.destination();
         match self.shared.table.last_error(&destination) {
             Some(last) => self.error(reason, Cause::Shared(last.error), Some(last.conn_error)),
             None => {
@@ -252,9 +260,9 @@ where
     }
 
     fn error(&mut self, reason: Reason, cause: Cause, conn_error: Option<ConnError>) -> Error {
+        let destination = self.destination();
         let slow = self.more.take_slow();
         drop(slow.place);
-        let destination = self.kept.destination::<R>();
         let elapsed = slow.started.map_or(Duration::ZERO, |at| at.elapsed());
         if let (Some(observer), true) = (
             &self.shared.table.config().observer,

@@ -2,12 +2,11 @@
 
 mod call;
 mod fate;
-mod kept;
+mod gone;
 mod more;
 mod slow;
 
 pub(crate) use call::Call;
-pub(crate) use kept::Kept;
 pub(crate) use slow::Start;
 
 use std::fmt;
@@ -63,10 +62,12 @@ where
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // Only the way of an attempt that is answered at its first poll is in line.
-        let seen = match self.as_mut().project().attempt.as_pin_mut() {
+        let mut this = self.as_mut().project();
+        let seen = match this.attempt.as_mut().as_pin_mut() {
             Some(attempt) => match attempt.poll(cx) {
                 Poll::Ready(Ok(response)) => {
-                    self.succeeded();
+                    this.attempt.set(None);
+                    this.call.succeeded();
                     return Poll::Ready(Ok(response));
                 }
                 Poll::Ready(Err(error)) => Some(Poll::Ready(error)),
@@ -85,13 +86,6 @@ where
     P: ConnErrorPolicy<Req>,
     R: RequestModel<Req>,
 {
-    #[inline]
-    fn succeeded(self: Pin<&mut Self>) {
-        let mut this = self.project();
-        this.attempt.set(None);
-        this.call.succeeded();
-    }
-
     /// Goes on from what was seen of the attempt in flight, if there is one.
     #[inline(never)]
     fn poll_on(
@@ -114,10 +108,11 @@ where
             }
             let attempt = ready!(this.call.poll_attempt(cx))?;
             this.attempt.set(Some(attempt));
-            let attempt = this.attempt.as_pin_mut();
+            let attempt = this.attempt.as_mut().as_pin_mut();
             seen = match attempt.map(|attempt| attempt.poll(cx)) {
                 Some(Poll::Ready(Ok(response))) => {
-                    self.succeeded();
+                    this.attempt.set(None);
+                    this.call.succeeded();
                     return Poll::Ready(Ok(response));
                 }
                 Some(Poll::Ready(Err(error))) => Some(Poll::Ready(error)),

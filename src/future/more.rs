@@ -1,8 +1,11 @@
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::gone::Gone;
 use super::slow::Slow;
 
 /// What a call has beside its first attempt. Two words, so that the future stays small.
@@ -13,6 +16,7 @@ pub(super) enum More<S> {
     Since(Instant),
     /// The same, with a limit.
     Timed(Pin<Box<Timer>>),
+    /// More than one attempt, or a request that can't be copied.
     Slow(Box<Slow<S>>),
 }
 
@@ -22,6 +26,47 @@ pin_project! {
         started: Instant,
         #[pin]
         pub(super) sleep: Sleep,
+    }
+}
+
+/// Dropped without a step where there is nothing, and out of line where there is more.
+pub(super) struct Rare<S>(ManuallyDrop<More<S>>);
+
+impl<S> Rare<S> {
+    #[inline]
+    pub(super) fn new(more: More<S>) -> Self {
+        Self(ManuallyDrop::new(more))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn end(&mut self) {
+        *self.0 = More::Nothing;
+    }
+}
+
+impl<S> Drop for Rare<S> {
+    #[inline]
+    fn drop(&mut self) {
+        if !matches!(*self.0, More::Nothing) {
+            self.end();
+        }
+    }
+}
+
+impl<S> Deref for Rare<S> {
+    type Target = More<S>;
+
+    #[inline]
+    fn deref(&self) -> &More<S> {
+        &self.0
+    }
+}
+
+impl<S> DerefMut for Rare<S> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut More<S> {
+        &mut self.0
     }
 }
 
@@ -63,6 +108,14 @@ impl<S> More<S> {
             unreachable!()
         };
         slow
+    }
+
+    /// That of a call whose request can't be copied.
+    #[cold]
+    pub(super) fn with_gone(gone: Gone) -> Self {
+        let mut slow = Slow::new();
+        slow.gone = Some(gone);
+        Self::Slow(Box::new(slow))
     }
 
     /// The same, if it is already.

@@ -2,6 +2,7 @@ use std::pin::Pin;
 
 use tokio::time::Instant;
 
+use super::gone::Gone;
 use super::more::Timer;
 use crate::error::{Cause, History};
 use crate::link::{Place, Room};
@@ -36,6 +37,8 @@ pub(super) struct Slow<S> {
     /// The only doubt about an attempt was a redirect.
     pub(super) redirect_doubt: bool,
     pub(super) history: History,
+    /// The request can't be copied, and an attempt has it.
+    pub(super) gone: Option<Gone>,
     /// The last error.
     pub(super) cause: Option<Box<(Cause, ConnError)>>,
 }
@@ -71,6 +74,7 @@ impl<S> Slow<S> {
             maybe_sent: false,
             redirect_doubt: false,
             history: History::default(),
+            gone: None,
             cause: None,
         }
     }

@@ -1,5 +1,6 @@
 use http::{HeaderMap, Method, Request, Uri};
 
+use super::origin::Origin;
 use super::{Destination, Replayable};
 
 impl Replayable for Uri {
@@ -11,6 +12,7 @@ impl Replayable for Uri {
         origin(self).map_or_else(Destination::default, |origin| origin.destination())
     }
 
+    #[inline]
     fn destination_hash(&self) -> u64 {
         origin(self).map_or_else(|| Destination::PEER_HASH, |origin| origin.hash64())
     }
@@ -38,6 +40,7 @@ impl<B: Clone> Replayable for Request<B> {
         self.uri().destination()
     }
 
+    #[inline]
     fn destination_hash(&self) -> u64 {
         self.uri().destination_hash()
     }
@@ -68,75 +71,12 @@ fn uri_len(uri: &Uri) -> usize {
         + uri.path_and_query().map_or(0, |path| path.as_str().len())
 }
 
-/// Scheme, host and port (if it isn't the scheme's own) of an absolute URI, without credentials.
+#[inline]
 fn origin(uri: &Uri) -> Option<Origin<'_>> {
-    let authority = uri.authority()?;
-    let scheme = uri.scheme_str().unwrap_or("http");
-    let implied = if scheme == "https" { 443 } else { 80 };
-    let (host, port) = host_and_port(authority.as_str());
     Some(Origin {
-        scheme,
-        host,
-        port: port.filter(|port| *port != implied),
+        scheme: uri.scheme_str().unwrap_or("http"),
+        authority: uri.authority()?.as_str(),
     })
-}
-
-/// `Authority::host` and `Authority::port_u16`, in a fifth of the time: it runs after each request
-/// that succeeds.
-fn host_and_port(authority: &str) -> (&str, Option<u16>) {
-    let bytes = authority.as_bytes();
-    let digits = bytes.iter().rev().take_while(|byte| byte.is_ascii_digit());
-    let port_at = bytes.len() - digits.count();
-    let (end, port) = match bytes[..port_at].split_last() {
-        Some((b':', host)) => (host.len(), authority[port_at..].parse().ok()),
-        _ => (bytes.len(), None),
-    };
-    let user = bytes[..end].iter().rposition(|byte| *byte == b'@');
-    (&authority[user.map_or(0, |at| at + 1)..end], port)
-}
-
-/// What fails together in HTTP.
-pub(super) struct Origin<'a> {
-    pub(super) scheme: &'a str,
-    /// An IPv6 address comes with its brackets.
-    pub(super) host: &'a str,
-    /// Only if it isn't the scheme's own.
-    pub(super) port: Option<u16>,
-}
-
-impl Origin<'_> {
-    pub(super) fn destination(&self) -> Destination {
-        let Self { scheme, host, port } = self;
-        let host = host.to_ascii_lowercase();
-        Destination::new(match port {
-            Some(port) => format!("{scheme}://{host}:{port}"),
-            None => format!("{scheme}://{host}"),
-        })
-    }
-
-    /// Made without building the name, and quick: it runs after each request that succeeds. It
-    /// has to tell destinations apart, not to stand against somebody who seeks collisions: all
-    /// they would get is that a [permanent](crate::Outlook::Permanent) error is not believed.
-    pub(super) fn hash64(&self) -> u64 {
-        let port = self.port.map_or(0, |port| u64::from(port) + 1);
-        mix_bytes(mix_bytes(port, self.scheme), self.host)
-    }
-}
-
-fn mix_bytes(hash: u64, text: &str) -> u64 {
-    /// Makes upper and lower case equal, and nothing else that a host may have.
-    const LOWER: u64 = 0x2020_2020_2020_2020;
-    let words = text.as_bytes().chunks_exact(8);
-    let rest = words.remainder().iter();
-    let rest = rest.fold(text.len() as u64, |word, byte| word << 8 | u64::from(*byte));
-    let words = words.filter_map(|word| word.try_into().ok().map(u64::from_le_bytes));
-    let hash = words.fold(hash, |hash, word| mix(hash, word | LOWER));
-    mix(hash, rest | LOWER)
-}
-
-fn mix(hash: u64, word: u64) -> u64 {
-    let product = u128::from(hash ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (product >> 64) as u64 ^ product as u64
 }
 
 #[cfg(test)]
@@ -178,29 +118,6 @@ mod tests {
         assert_ne!(hash("http://example.com/"), hash("https://example.com/"));
         assert_ne!(hash("http://example.com/"), hash("http://example.com:81/"));
         assert_eq!(hash("/a"), hash("/b"));
-    }
-
-    #[test]
-    fn host_and_port_are_those_of_the_authority() {
-        for text in [
-            "a",
-            "a.b.example",
-            "a:80",
-            "a:",
-            "a1",
-            "1.2.3.4",
-            "1.2.3.4:5",
-            "[::1]",
-            "[::1]:65535",
-            "u@a:1",
-            "u:p@a",
-            "u:1@a.b:8080",
-            "u:1@[fe80::1]:2",
-        ] {
-            let authority: http::uri::Authority = text.parse().unwrap();
-            let expected = (authority.host(), authority.port_u16());
-            assert_eq!(host_and_port(text), expected, "{text}");
-        }
     }
 
     #[test]

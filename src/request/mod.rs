@@ -4,6 +4,8 @@ mod destination;
 #[cfg(feature = "http")]
 mod http;
 mod model;
+#[cfg(feature = "http")]
+mod origin;
 mod plain;
 #[cfg(feature = "reqwest")]
 mod reqwest;

@@ -1,6 +1,7 @@
 use reqwest::{Request, Url};
 
-use super::http::{Origin, headers_len, is_idempotent};
+use super::http::{headers_len, is_idempotent};
+use super::origin::Origin;
 use super::{Destination, Replayable};
 
 /// Copied unless its body is a stream.
@@ -41,8 +42,7 @@ impl Replayable for Request {
 fn origin(url: &Url) -> Origin<'_> {
     Origin {
         scheme: url.scheme(),
-        host: url.host_str().unwrap_or_default(),
-        port: url.port(), // none if it is the scheme's own
+        authority: url.authority(),
     }
 }
 

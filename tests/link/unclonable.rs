@@ -6,9 +6,10 @@ use std::future::{Ready, ready};
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tower::{BoxError, Layer, Service, ServiceExt};
-use tower_conn_retry::{Destination, Reason, Replayable, RetryOnConnErr, Sent, Unsent};
+use tower_conn_retry::{Destination, Observer, Reason, Replayable, RetryOnConnErr, Sent, Unsent};
 
 use super::peer::{MS, settle, steady};
 
@@ -125,4 +126,27 @@ async fn rule_18_its_destination_is_read_before_the_call() {
     future.await.unwrap_err();
     let status = service.links().status();
     assert_eq!(status[0].destination(), &Destination::new("there"));
+}
+
+/// Counts what it is told of calls that ended well.
+#[derive(Default)]
+struct Recovered(Mutex<u32>);
+
+impl Observer for &'static Recovered {
+    fn recovered(&self, _: &Destination, _: u32, _: Duration) {
+        *self.0.lock().unwrap() += 1;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_at_once_is_no_recovery() {
+    for (failures, expected) in [(0, 0), (1, 1)] {
+        let recovered: &Recovered = Box::leak(Box::default());
+        let service = steady().observer(recovered).layer(Fails {
+            left: Arc::new(Mutex::new(failures)),
+            hands_back: true,
+        });
+        service.oneshot(stream(1)).await.unwrap();
+        assert_eq!(*recovered.0.lock().unwrap(), expected);
+    }
 }
