@@ -125,9 +125,12 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
+        if self.failed.is_some() {
+            return self.call_unready(request);
+        }
         let shared = self.shared.clone();
         let (id, all_open) = shared.table.enter();
-        if !all_open || self.failed.is_some() {
+        if !all_open {
             return self.call_in_trouble(shared, id, request);
         }
         self.attempt(shared, id, request)
@@ -135,7 +138,24 @@ where
 }
 
 impl<S, P, R> ConnRetry<S, P, R, Inline> {
-    /// A call when some link is not open, or the inner service is not ready.
+    /// A call when the inner service is broken.
+    #[cold]
+    #[inline(never)]
+    fn call_unready<Req>(&mut self, request: Req) -> ResponseFuture<S, Req, P, R, Inline>
+    where
+        S: Service<Req> + Clone,
+    {
+        let shared = self.shared.clone();
+        let (id, _) = shared.table.enter();
+        self.inner = shared.fresh();
+        let start = match self.failed.take() {
+            Some(error) => Start::Failed(error),
+            None => unreachable!("asked before"),
+        };
+        ResponseFuture::new(None, Call::begun(shared, id, request, start))
+    }
+
+    /// A call when some link is not open.
     #[cold]
     #[inline(never)]
     fn call_in_trouble<Req>(
@@ -148,11 +168,6 @@ impl<S, P, R> ConnRetry<S, P, R, Inline> {
         S: Service<Req> + Clone,
         R: RequestModel<Req>,
     {
-        if let Some(error) = self.failed.take() {
-            self.inner = shared.fresh();
-            let call = Call::begun(shared, id, request, Start::Failed(error));
-            return ResponseFuture::new(None, call);
-        }
         let destination = R::destination(&request);
         let start = match shared
             .table

@@ -36,7 +36,7 @@ impl<S, Req, P, R> Call<S, Req, P, R> {
             shared,
             id,
             kept: R::try_clone(request),
-            more: Rare::new(More::Nothing),
+            more: Rare::new(More::NOTHING),
             model: PhantomData,
         };
         if call.kept.is_none() {
@@ -73,20 +73,20 @@ impl<S, Req, P, R> Call<S, Req, P, R> {
         if let Some(request) = &self.kept {
             return ask(request);
         }
-        let gone = self.more.if_slow().and_then(|slow| slow.gone.as_ref());
+        let gone = self.more.if_slow().and_then(|slow| slow.gone.as_deref());
         said(gone.expect("a request that is gone has left its word"))
     }
 
     /// When the call is given up.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let limit = self.shared.table.config().give_up_after?;
-        self.more.since()?.checked_add(limit)
+        self.more.clock().since()?.checked_add(limit)
     }
 
     /// Ready when the attempt in flight, or on its way, has taken too long.
     #[inline(never)]
     pub(super) fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let started = self.more.started();
+        let started = self.more.clock_mut().start();
         let began = self.attempt_began().unwrap_or(started);
         self.poll_timer(self.attempt_ends(began), cx)
     }
@@ -95,7 +95,7 @@ impl<S, Req, P, R> Call<S, Req, P, R> {
     pub(super) fn attempt_began(&self) -> Option<Instant> {
         match self.more.if_slow().map(|slow| &slow.step) {
             Some(Step::Flying(began) | Step::Readying(_, began)) => Some(*began),
-            _ => self.more.since(),
+            _ => self.more.clock().since(),
         }
     }
 
@@ -109,10 +109,10 @@ impl<S, Req, P, R> Call<S, Req, P, R> {
     /// Ready at this time.
     fn poll_timer(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = at else {
-            self.more.stop_timer();
+            self.more.clock_mut().stop_timer();
             return Poll::Pending;
         };
-        let mut sleep = self.more.timer(at).project().sleep;
+        let mut sleep = self.more.clock_mut().timer(at).project().sleep;
         if sleep.deadline() != at {
             sleep.as_mut().reset(at);
         }
@@ -131,7 +131,7 @@ where
     #[cold]
     #[inline(never)]
     pub(super) fn poll_attempt(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Future, Error>> {
-        self.more.started();
+        self.more.clock_mut().start();
         loop {
             let slow = self.more.slow();
             let error = match std::mem::replace(&mut slow.step, Step::Idle) {
@@ -269,7 +269,7 @@ where
         if let Some(copy) = R::try_clone(request) {
             return Some(copy);
         }
-        self.more.slow().gone = Some(Gone::new::<Req, R>(request));
+        self.more.slow().gone = Some(Box::new(Gone::new::<Req, R>(request)));
         self.kept.take()
     }
 

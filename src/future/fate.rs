@@ -12,7 +12,7 @@ use super::Call;
 use super::more::More;
 use super::slow::Step;
 use crate::error::{Cause, Inner};
-use crate::link::{After, Failed, LastError};
+use crate::link::{After, Failed, LastError, Table};
 use crate::{
     AttemptTimeout, BoxError, ConnError, ConnErrorKind, ConnErrorPolicy, Decision, Error, Failure,
     Outlook, Reason, RequestModel, Sent,
@@ -28,12 +28,12 @@ where
     /// An attempt was answered.
     #[inline]
     pub(super) fn succeeded(&mut self) {
-        let table = &self.shared.table;
+        let table: &Table = &self.shared.table;
         if let Some(budget) = &table.config().budget {
             budget.deposit();
         }
         match (&*self.more, &self.kept) {
-            (More::Nothing | More::Since(_) | More::Timed(_), Some(request)) => {
+            (More::Clock(_), Some(request)) => {
                 table.learn(R::destination_hash(request));
             }
             _ => self.recovered(),
@@ -54,7 +54,7 @@ where
             place.answered(true);
         }
         if let Some(observer) = &self.shared.table.config().observer {
-            let elapsed = slow.started.map_or(Duration::ZERO, |at| at.elapsed());
+            let elapsed = slow.clock.since().map_or(Duration::ZERO, |at| at.elapsed());
             let attempts = slow.attempts.saturating_add(1);
             observer.recovered(&self.destination(), attempts, elapsed);
         }
@@ -65,7 +65,7 @@ where
     #[cold]
     #[inline(never)]
     pub(super) fn failed(&mut self, error: BoxError, called: bool) -> Result<(), Error> {
-        let started = self.more.started();
+        let started = self.more.clock_mut().start();
         let now = Instant::now();
         let began = self.attempt_began().unwrap_or(started);
         let over = self.deadline().is_some_and(|deadline| now >= deadline);
@@ -263,7 +263,7 @@ where
         let destination = self.destination();
         let slow = self.more.take_slow();
         drop(slow.place);
-        let elapsed = slow.started.map_or(Duration::ZERO, |at| at.elapsed());
+        let elapsed = slow.clock.since().map_or(Duration::ZERO, |at| at.elapsed());
         if let (Some(observer), true) = (
             &self.shared.table.config().observer,
             reason != Reason::NotConnError,

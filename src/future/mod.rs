@@ -1,6 +1,7 @@
 //! The future of a call: one attempt in flight, and the state of the call around it.
 
 mod call;
+mod clock;
 mod fate;
 mod gone;
 mod more;

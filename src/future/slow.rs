@@ -1,9 +1,7 @@
-use std::pin::Pin;
-
 use tokio::time::Instant;
 
+use super::clock::Clock;
 use super::gone::Gone;
-use super::more::Timer;
 use crate::error::{Cause, History};
 use crate::link::{Place, Room};
 use crate::{BoxError, ConnError};
@@ -22,9 +20,7 @@ pub(crate) enum Start {
 
 /// The state of a call that is more than one attempt.
 pub(super) struct Slow<S> {
-    /// When the call's future first had to wait, or failed.
-    pub(super) started: Option<Instant>,
-    pub(super) timer: Option<Pin<Box<Timer>>>,
+    pub(super) clock: Clock,
     pub(super) step: Step<S>,
     pub(super) place: Option<Place>,
     pub(super) attempts: u32,
@@ -38,7 +34,7 @@ pub(super) struct Slow<S> {
     pub(super) redirect_doubt: bool,
     pub(super) history: History,
     /// The request can't be copied, and an attempt has it.
-    pub(super) gone: Option<Gone>,
+    pub(super) gone: Option<Box<Gone>>,
     /// The last error.
     pub(super) cause: Option<Box<(Cause, ConnError)>>,
 }
@@ -64,8 +60,7 @@ pub(super) enum Step<S> {
 impl<S> Slow<S> {
     pub(super) fn new() -> Self {
         Self {
-            started: None,
-            timer: None,
+            clock: Clock::Stopped,
             step: Step::Idle,
             place: None,
             attempts: 0,

@@ -1,0 +1,62 @@
+use std::pin::Pin;
+
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// The time that belongs to a call. Two words, so that the future stays small.
+pub(super) enum Clock {
+    /// The call's future has not had to wait yet.
+    Stopped,
+    /// It first had to wait, or failed, then.
+    Since(Instant),
+    /// The same, with a limit.
+    Timed(Pin<Box<Timer>>),
+}
+
+pin_project! {
+    /// The timer of a call. Whom it belongs to needs no other allocation, so it knows the start too.
+    pub(super) struct Timer {
+        started: Instant,
+        #[pin]
+        pub(super) sleep: Sleep,
+    }
+}
+
+impl Clock {
+    /// When it started.
+    pub(super) fn since(&self) -> Option<Instant> {
+        match self {
+            Self::Stopped => None,
+            Self::Since(started) => Some(*started),
+            Self::Timed(timer) => Some(timer.started),
+        }
+    }
+
+    /// The same, now at the latest.
+    pub(super) fn start(&mut self) -> Instant {
+        self.since().unwrap_or_else(|| {
+            let now = Instant::now();
+            *self = Self::Since(now);
+            now
+        })
+    }
+
+    /// A timer for this time.
+    pub(super) fn timer(&mut self, at: Instant) -> Pin<&mut Timer> {
+        if !matches!(self, Self::Timed(_)) {
+            let started = self.start();
+            let sleep = sleep_until(at);
+            *self = Self::Timed(Box::pin(Timer { started, sleep }));
+        }
+        match self {
+            Self::Timed(timer) => timer.as_mut(),
+            _ => unreachable!(),
+        }
+    }
+
+    pub(super) fn stop_timer(&mut self) {
+        if let Self::Timed(timer) = self {
+            *self = Self::Since(timer.started);
+        }
+    }
+}
