@@ -33,6 +33,10 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
             None => Flow::Into(error.inner()),
         };
     }
+    #[cfg(feature = "http")]
+    if cast::<crate::ReplayBodyError>(error).is_some() {
+        return Flow::NotConn;
+    }
     #[cfg(feature = "tcp")]
     if let Some(error) = cast::<crate::tcp::Error>(error) {
         return match error.conn_error() {
