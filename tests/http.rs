@@ -17,3 +17,7 @@ mod passed_through;
 mod redirects;
 #[path = "http/reqwest.rs"]
 mod reqwest;
+#[path = "http/upload_server.rs"]
+mod upload_server;
+#[path = "http/uploads.rs"]
+mod uploads;

@@ -56,7 +56,7 @@ fn a_replay_that_begins_in_the_middle_of_a_poll_is_woken_and_misses_nothing() {
             go_on,
             polls: 0,
         };
-        let kept = ReplayBody::new(inner, 3);
+        let kept = ReplayBody::new(inner, 0);
         let mut first = kept.clone();
         let old = std::thread::spawn(move || {
             let result = poll(&mut first, &Arc::default());
@@ -70,7 +70,7 @@ fn a_replay_that_begins_in_the_middle_of_a_poll_is_woken_and_misses_nothing() {
         assert!(poll(&mut second, &wakes).is_pending());
         assert_eq!(wakes.count(), 0);
         go.send(pending).unwrap();
-        let (result, _first) = old.join().unwrap();
+        let (result, mut first) = old.join().unwrap();
         let Poll::Ready(Some(Err(error))) = result else {
             panic!("{result:?}")
         };
@@ -81,6 +81,9 @@ fn a_replay_that_begins_in_the_middle_of_a_poll_is_woken_and_misses_nothing() {
             data += frame.unwrap().into_data().unwrap().len();
         }
         assert_eq!(data, if pending { 2 } else { 3 });
+        let Poll::Ready(Some(Err(_))) = poll(&mut first, &wakes) else {
+            panic!("it goes on without what it has lost")
+        };
     }
 }
 

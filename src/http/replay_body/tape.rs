@@ -313,7 +313,6 @@ impl State {
         }
         self.lost = true;
         self.kept_bytes = 0;
-        cursor.frames = 0;
         std::mem::take(&mut self.kept)
     }
 }
