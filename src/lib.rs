@@ -110,7 +110,10 @@ pub use classify::{ConnError, ConnErrorKind, Outlook, Sent, classify, is_conn_er
 pub use error::{AttemptTimeout, Error, FailedAttempt, Reason};
 pub use future::ResponseFuture;
 #[cfg(feature = "http")]
-pub use http::{ReplayBody, ReplayBodyError, ReplayBodyLayer, ReplayBodyService};
+pub use http::{
+    IdempotencyKeyLayer, IdempotencyKeyService, KeyedRequest, ReplayBody, ReplayBodyError,
+    ReplayBodyLayer, ReplayBodyService,
+};
 pub use layer::{Inline, RetryOnConnErr};
 pub use link::{Limits, LinkStatus, Links, LinksSummary, WhenFull};
 #[cfg(feature = "metrics")]

@@ -11,6 +11,8 @@ mod calls;
 mod destinations;
 #[path = "http/hyper_util.rs"]
 mod hyper_util;
+#[path = "http/keys.rs"]
+mod keys;
 #[path = "http/passed_through.rs"]
 mod passed_through;
 #[path = "http/redirects.rs"]

@@ -1,7 +1,7 @@
 use http::{HeaderMap, Method, Request, Uri};
 
 use super::{Destination, Replayable};
-use crate::http::Recording;
+use crate::http::{IDEMPOTENCY_KEY, Recording};
 
 impl Replayable for Uri {
     fn try_clone(&self) -> Option<Self> {
@@ -64,7 +64,7 @@ impl<B: Clone> Replayable for Request<B> {
 
 /// RFC 9110 §9.2.2, or a key by which the server can tell a replay.
 pub(super) fn is_idempotent(method: &Method, headers: &HeaderMap) -> bool {
-    method.is_idempotent() || headers.contains_key("idempotency-key")
+    method.is_idempotent() || headers.contains_key(IDEMPOTENCY_KEY)
 }
 
 /// What the headers take on the heap, about.
