@@ -111,8 +111,9 @@ pub use error::{AttemptTimeout, Error, FailedAttempt, Reason};
 pub use future::ResponseFuture;
 #[cfg(feature = "http")]
 pub use http::{
-    IdempotencyKeyLayer, IdempotencyKeyService, KeyedRequest, ReplayBody, ReplayBodyError,
-    ReplayBodyLayer, ReplayBodyService,
+    HasStatus, IdempotencyKeyLayer, IdempotencyKeyService, KeyedRequest, ReplayBody,
+    ReplayBodyError, ReplayBodyLayer, ReplayBodyService, Unavailable, UnavailableFuture,
+    UnavailableLayer, UnavailableService,
 };
 pub use layer::{Inline, RetryOnConnErr};
 pub use link::{Limits, LinkStatus, Links, LinksSummary, WhenFull};

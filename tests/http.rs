@@ -19,6 +19,8 @@ mod passed_through;
 mod redirects;
 #[path = "http/reqwest.rs"]
 mod reqwest;
+#[path = "http/unavailable.rs"]
+mod unavailable;
 #[path = "http/upload_server.rs"]
 mod upload_server;
 #[path = "http/uploads.rs"]

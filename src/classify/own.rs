@@ -34,6 +34,11 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
         };
     }
     #[cfg(feature = "http")]
+    if cast::<crate::Unavailable>(error).is_some() {
+        context.note(ConnErrorKind::Other);
+        return Flow::Stop;
+    }
+    #[cfg(feature = "http")]
     if cast::<crate::ReplayBodyError>(error).is_some() {
         return Flow::NotConn;
     }
