@@ -7,7 +7,8 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 
 use super::ReplayBodyError;
-use super::tape::{Cursor, Next, Tape};
+use super::state::{Cursor, Next, Rest};
+use super::tape::Tape;
 use crate::BoxError;
 
 /// A request body whose clones all read the same: data and trailers of `B`, of which what was read
@@ -54,9 +55,9 @@ impl<B: Body> ReplayBody<B> {
     /// made with a body that can't be replayed. In a request type of your own, have
     /// [`Replayable::can_replay`](crate::Replayable::can_replay) ask [`can_replay`](Self::can_replay).
     pub fn new(inner: B, max_bytes: usize) -> Self {
-        let at_end = inner.is_end_stream();
-        let tape = Tape::new(max_bytes, inner.size_hint(), at_end);
-        let inner = Some(Box::pin(inner)).filter(|_| !at_end);
+        let rest = rest(&inner);
+        let inner = (!rest.at_end).then(|| Box::pin(inner));
+        let tape = Tape::new(max_bytes, rest);
         Self {
             inner: Arc::new(Mutex::new(inner)),
             tape: Arc::new(tape),
@@ -154,10 +155,10 @@ where
                 data.copy_to_bytes(length)
             })
         });
-        let (rest, at_end) = (inner.size_hint(), inner.is_end_stream());
+        let rest = rest(&*inner);
         let over = match &polled {
             Poll::Pending => false,
-            Poll::Ready(Some(Ok(_))) => at_end,
+            Poll::Ready(Some(Ok(_))) => rest.at_end,
             Poll::Ready(Some(Err(_)) | None) => true,
         };
         if over {
@@ -170,10 +171,17 @@ where
             Poll::Pending => Poll::Pending,
             Poll::Ready(frame) => Poll::Ready(frame.as_ref().map(Result::as_ref)),
         };
-        if let Err(error) = tape.record(&mut self.cursor, seen, rest, at_end, cx) {
+        if let Err(error) = tape.record(&mut self.cursor, seen, rest, cx) {
             return Poll::Ready(Some(Err(error.into())));
         }
         polled.map_err(Into::into)
+    }
+}
+
+fn rest(body: &impl Body) -> Rest {
+    Rest {
+        hint: body.size_hint(),
+        at_end: body.is_end_stream(),
     }
 }
 

@@ -91,7 +91,8 @@ pub struct ReplayBodyLayer {
 
 impl ReplayBodyLayer {
     /// Keeps up to `max_bytes` of each body: its data, and the names and values of its trailers. What
-    /// is needed to keep them comes on top (about 40 bytes for each frame), and a `Bytes` keeps the
+    /// is needed to keep them comes on top (32 bytes for each frame, and room for as many
+    /// again), and a `Bytes` keeps the
     /// whole buffer that it is a part of.
     ///
     /// With zero, only failures before the body was read are replayed.

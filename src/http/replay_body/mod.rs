@@ -3,6 +3,7 @@
 mod body;
 mod error;
 mod layer;
+mod state;
 mod tape;
 
 pub(crate) use body::Recording;
