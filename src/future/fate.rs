@@ -11,6 +11,7 @@ use tower_service::Service;
 use super::more::More;
 use super::slow::Step;
 use super::{Call, Kept};
+use crate::classify::may_have_redirected;
 use crate::error::{Cause, Inner};
 use crate::link::{After, Failed, LastError};
 use crate::{
@@ -102,7 +103,10 @@ where
         }
         if conn_error.sent() == Sent::Maybe {
             slow.maybe_sent = true;
-        } else if called && kept.may_redirect::<R>() && !table.config().redirects_off {
+        } else if called
+            && !table.config().redirects_off
+            && (kept.may_redirect::<R>() || may_have_redirected(&*error))
+        {
             // The error proves something about the last hop only.
             slow.redirect_doubt = !slow.maybe_sent;
             slow.maybe_sent = true;

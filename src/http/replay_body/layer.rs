@@ -54,8 +54,7 @@ use super::ReplayBody;
 /// # reqwest
 ///
 /// A `reqwest::Request` with a streaming body can't be copied. Use `http::Request` above, and turn it
-/// into reqwest's below. Turn redirects off: for an `http::Request` the layer takes a failed connect
-/// for a proof that it was not sent.
+/// into reqwest's below.
 ///
 /// ```
 /// # #[cfg(feature = "reqwest")] {
@@ -72,7 +71,7 @@ use super::ReplayBody;
 ///     .build()?;
 /// let service = ServiceBuilder::new()
 ///     .layer(ReplayBodyLayer::new(1 << 20))
-///     .layer(RetryOnConnErr)
+///     .layer(RetryOnConnErr::new().redirects_off()) // a promise, that is kept above
 ///     .service_fn(move |request: Request<ReplayBody<Upload>>| {
 ///         let client = client.clone();
 ///         async move {
