@@ -114,6 +114,65 @@ async fn resets_in_the_middle_of_a_body_cost_it_nothing() {
     }
 }
 
+/// Any chunks, caps, trailers and points of failure.
+#[tokio::test]
+async fn every_attempt_that_arrives_whole_is_the_same() {
+    let mut random = fastrand::Rng::with_seed(7);
+    for case in 0..60 {
+        let chunks: Vec<Bytes> = (0..random.usize(0..20))
+            .map(|n| chunk(n).slice(..random.usize(0..CHUNK)))
+            .collect();
+        let data = chunks.concat();
+        let cap = random.usize(0..40_000);
+        let resets: Vec<_> = (0..random.usize(0..4))
+            .map(|_| random.usize(0..=data.len()))
+            .collect();
+        let with_trailers = random.bool();
+
+        let server = UploadServer::start(resets.iter().copied().map(Then::Reset).collect()).await;
+        let service = ServiceBuilder::new()
+            .layer(ReplayBodyLayer::new(cap))
+            .layer(layer())
+            .service(client(random.bool()));
+        let (writer, body) = piped();
+        for chunk in chunks {
+            writer.send(Ok(Frame::data(chunk))).unwrap();
+        }
+        if with_trailers {
+            writer.send(Ok(Frame::trailers(trailers()))).unwrap();
+        }
+        drop(writer);
+        let result = within(service.oneshot(put(&server, body))).await;
+
+        let uploads = server.uploads();
+        let context = format!("case {case}: {} bytes, cap {cap}, {resets:?}", data.len());
+        let expected = with_trailers.then(trailers);
+        let (whole, broken): (Vec<_>, Vec<_>) = uploads.iter().partition(|upload| upload.whole);
+        assert!(whole.iter().all(|upload| upload.data == data), "{context}");
+        assert!(
+            whole.iter().all(|upload| upload.trailers == expected),
+            "{context}"
+        );
+        assert!(
+            broken.iter().all(|upload| data.starts_with(&upload.data)),
+            "{context}"
+        );
+        match result {
+            Ok(_) => assert_eq!((whole.len(), broken.len()), (1, resets.len()), "{context}"),
+            Err(error) => {
+                assert!(data.len() + 12 > cap, "{context}");
+                assert_eq!(error.reason(), Reason::NotReplayable, "{context}");
+                assert_eq!(whole.len(), 0, "{context}");
+                // No other attempt was made after one that has read too much.
+                assert!(broken.len() <= resets.len(), "{context}");
+            }
+        }
+        let too_much = |upload: &Upload| upload.data.len() > cap;
+        let first = uploads.iter().position(too_much);
+        assert!(first.is_none_or(|at| at + 1 == uploads.len()), "{context}");
+    }
+}
+
 /// The same through a real outage, where what was begun is held meanwhile.
 #[tokio::test]
 async fn a_body_that_is_written_during_the_outage_arrives_whole() {

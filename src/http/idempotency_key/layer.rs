@@ -37,9 +37,12 @@ use super::{IDEMPOTENCY_KEY, key};
 /// # The key
 ///
 /// Unique for each call: a random UUID in quotes, as draft-ietf-httpapi-idempotency-key-header-07 has
-/// it (§2.1, §2.2), which is a work in progress. Unique is all it is; it is not made to be hard to
-/// guess. Two calls have two keys: to make the *caller's* repetition harmless too, the caller has to
-/// set the key.
+/// it (§2.1, §2.2). (No RFC has come of the draft so far.) Unique is all it is; it is not made to be
+/// hard to guess. Two calls have two keys: to make the *caller's* repetition harmless too, the caller
+/// has to set the key.
+///
+/// A server that is still at work on the first attempt may answer a replay with 409 (§2.7). That is an
+/// answer as any other one.
 #[derive(Clone)]
 pub struct IdempotencyKeyLayer {
     key: Arc<dyn Fn() -> HeaderValue + Send + Sync>,

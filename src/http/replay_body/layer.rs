@@ -36,6 +36,9 @@ use super::ReplayBody;
 /// extensions, which [`Replayable`](crate::Replayable) for `http::Request` asks before another
 /// attempt is made.
 ///
+/// With [`.clone_requests()`](crate::RetryOnConnErr::clone_requests) nobody asks the request: the head
+/// of another attempt is sent, and its body ends with an error.
+///
 /// # A body that waits
 ///
 /// While a request is held, nobody reads its body. Whoever writes to it has to wait as long.
