@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+#[cfg(feature = "http")]
+use super::ConnError;
 use super::ConnErrorKind;
 use super::context::Context;
 use super::walk::{Flow, cast};
@@ -34,8 +36,10 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
         };
     }
     #[cfg(feature = "http")]
-    if cast::<crate::Unavailable>(error).is_some() {
-        context.note(ConnErrorKind::Other);
+    if let Some(answer) = cast::<crate::Unavailable>(error) {
+        let found = ConnError::new(ConnErrorKind::Other);
+        let wait = answer.retry_after();
+        context.note_error(wait.map_or(found, |wait| found.with_retry_after(wait)));
         return Flow::Stop;
     }
     #[cfg(feature = "http")]

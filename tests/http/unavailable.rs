@@ -1,5 +1,9 @@
 //! Answers that say "try again later".
 
+use std::convert::Infallible;
+use std::future::ready;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -8,6 +12,7 @@ use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use reqwest::{Request, Response};
+use tokio::time::Instant;
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_conn_retry::{
     ConnErrorKind, Error, IdempotencyKeyLayer, Reason, RetryOnConnErr, Sent, Unavailable,
@@ -121,5 +126,38 @@ async fn the_statuses_are_the_users_choice() {
                 status == "200" || !replayed
             );
         }
+    }
+}
+
+/// Virtual time, and a service that is no server.
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_the_earliest_time_of_the_next_probe() {
+    for (retry_after, waits) in [
+        ("10", 10),
+        ("0", 0),
+        ("3600", 60), // the cap
+        ("Fri, 31 Dec 1999 23:59:59 GMT", 29),
+        ("later", 0),
+    ] {
+        let began = Instant::now();
+        let first = Arc::new(AtomicBool::new(true));
+        let service = ServiceBuilder::new()
+            .layer(RetryOnConnErr::new().backoff(|| std::iter::repeat(Duration::from_millis(10))))
+            .layer(UnavailableLayer::new())
+            .service_fn(move |_: http::Request<()>| {
+                let answer = http::Response::builder();
+                let answer = if first.swap(false, Ordering::Relaxed) {
+                    answer
+                        .status(503)
+                        .header("Retry-After", retry_after)
+                        .header("Date", "Fri, 31 Dec 1999 23:59:30 GMT")
+                } else {
+                    answer
+                };
+                ready(Ok::<_, Infallible>(answer.body(()).unwrap()))
+            });
+        let answer = service.oneshot(http::Request::new(())).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(began.elapsed().as_secs(), waits, "{retry_after}");
     }
 }
