@@ -90,6 +90,8 @@ pub mod classify;
 mod config;
 mod error;
 mod future;
+#[cfg(feature = "http")]
+mod http;
 mod layer;
 mod link;
 mod observe;
@@ -107,6 +109,12 @@ pub use backoff::{Backoff, ExponentialBackoff};
 pub use classify::{ConnError, ConnErrorKind, Outlook, Sent, classify, is_conn_error};
 pub use error::{AttemptTimeout, Error, FailedAttempt, Reason};
 pub use future::ResponseFuture;
+#[cfg(feature = "http")]
+pub use http::{
+    HasStatus, IdempotencyKeyLayer, IdempotencyKeyService, KeyedRequest, ReplayBody,
+    ReplayBodyError, ReplayBodyLayer, ReplayBodyService, Unavailable, UnavailableFuture,
+    UnavailableLayer, UnavailableService,
+};
 pub use layer::{Inline, RetryOnConnErr};
 pub use link::{Limits, LinkStatus, Links, LinksSummary, WhenFull};
 #[cfg(feature = "metrics")]

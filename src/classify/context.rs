@@ -155,9 +155,6 @@ impl Context {
             }
             kind => kind,
         };
-        let found = ConnError::new(kind)
-            .with_sent(found.sent())
-            .with_outlook(found.outlook());
-        Some(self.place(found))
+        Some(self.place(found.with_kind(kind)))
     }
 }

@@ -152,6 +152,18 @@ const FAMILIES: &[walk::Inspect] = &[
     hickory::inspect,
 ];
 
+/// Whether it comes from a client that may have followed redirects, whatever the request's type says:
+/// an `http::Request` may be made reqwest's further in.
+pub(crate) fn may_have_redirected(error: &(dyn Error + 'static)) -> bool {
+    #[cfg(feature = "reqwest")]
+    return steps(error).any(|error| cast::<::reqwest::Error>(error).is_some());
+    #[cfg(not(feature = "reqwest"))]
+    {
+        let _ = error;
+        false
+    }
+}
+
 /// What this error says about the connection, if it is about the connection at all.
 ///
 /// Allocates nothing, takes at most 64 steps, and never panics: a chain may be a cycle, or as long

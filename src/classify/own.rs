@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+#[cfg(feature = "http")]
+use super::ConnError;
 use super::ConnErrorKind;
 use super::context::Context;
 use super::walk::{Flow, cast};
@@ -32,6 +34,17 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
             }
             None => Flow::Into(error.inner()),
         };
+    }
+    #[cfg(feature = "http")]
+    if let Some(answer) = cast::<crate::Unavailable>(error) {
+        let found = ConnError::new(ConnErrorKind::Other);
+        let wait = answer.retry_after();
+        context.note_error(wait.map_or(found, |wait| found.with_retry_after(wait)));
+        return Flow::Stop;
+    }
+    #[cfg(feature = "http")]
+    if cast::<crate::ReplayBodyError>(error).is_some() {
+        return Flow::NotConn;
     }
     #[cfg(feature = "tcp")]
     if let Some(error) = cast::<crate::tcp::Error>(error) {

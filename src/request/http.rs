@@ -2,6 +2,7 @@ use http::{HeaderMap, Method, Request, Uri};
 
 use super::origin::Origin;
 use super::{Destination, Replayable};
+use crate::http::{IDEMPOTENCY_KEY, Recording};
 
 impl Replayable for Uri {
     fn try_clone(&self) -> Option<Self> {
@@ -29,6 +30,14 @@ impl<B: Clone> Replayable for Request<B> {
         Some(self.clone())
     }
 
+    /// Yes, unless the body is a [`ReplayBody`](crate::ReplayBody) of which too much was read, or that
+    /// has failed. To be asked when an attempt is over: whoever still reads the body for it is
+    /// superseded, so that what is said here holds for the next one.
+    fn can_replay(&self) -> bool {
+        let recording = self.extensions().get::<Recording>();
+        recording.is_none_or(Recording::claim)
+    }
+
     /// A safe or idempotent method (RFC 9110 §9.2.2), or an `Idempotency-Key` header.
     fn is_idempotent(&self) -> bool {
         is_idempotent(self.method(), self.headers())
@@ -45,15 +54,20 @@ impl<B: Clone> Replayable for Request<B> {
         self.uri().destination_hash()
     }
 
-    /// URI and headers, and the size of the body's type: what is behind it can't be known.
+    /// URI and headers, what a [`ReplayBody`](crate::ReplayBody) keeps, and the size of the body's
+    /// type: what is behind any other one can't be known.
     fn size_hint(&self) -> usize {
-        size_of::<Self>() + uri_len(self.uri()) + headers_len(self.headers())
+        let recording = self.extensions().get::<Recording>();
+        size_of::<Self>()
+            + uri_len(self.uri())
+            + headers_len(self.headers())
+            + recording.map_or(0, Recording::kept_bytes)
     }
 }
 
 /// RFC 9110 §9.2.2, or a key by which the server can tell a replay.
 pub(super) fn is_idempotent(method: &Method, headers: &HeaderMap) -> bool {
-    method.is_idempotent() || headers.contains_key("idempotency-key")
+    method.is_idempotent() || headers.contains_key(IDEMPOTENCY_KEY)
 }
 
 /// What the headers take on the heap, about.
