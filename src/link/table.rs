@@ -1,5 +1,5 @@
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, PoisonError};
 use std::task::{Wake, Waker};
 
 use tokio::sync::watch;
@@ -11,6 +11,8 @@ use super::state::{After, Answer, Failed, Id, Link, Time};
 use super::{LinksSummary, Place, Room, WhenFull};
 use crate::backoff::{Delays, ErasedBackoff};
 use crate::config::Config;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 use crate::{ConnError, Destination, ExponentialBackoff};
 
 /// All links of a layer: a lock around their state machines, and the wakers.
@@ -25,6 +27,8 @@ pub(crate) struct Table {
     epoch: Instant,
     config: Config,
     state: Mutex<State>,
+    // For the inside of the channel's lock, where a schedule can't change: the checker has no hand on
+    // these two.
     down: AtomicUsize,
     waiting: AtomicUsize,
     summary: watch::Sender<LinksSummary>,

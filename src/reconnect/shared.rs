@@ -1,5 +1,5 @@
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use tower_service::Service;
 
 use super::attempt::Attempt;
 use super::waiters::{SharedError, Waiters};
+use crate::sync::{Mutex, MutexGuard};
 use crate::{BoxError, ConnectError};
 
 /// For how long at most a caller lets those go first who came before it. They have been woken; but
