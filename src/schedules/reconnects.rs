@@ -28,6 +28,8 @@ struct State {
     failures: u64,
     connecting: u32,
     connected: u64,
+    /// The last connect failed, or was made, but nobody has seen it.
+    unseen: bool,
     /// Connections break after so many calls.
     calls_each: u64,
     /// For each call the connection and the number.
@@ -64,10 +66,11 @@ impl Service<()> for Network {
         assert_eq!(state.connecting, 1, "one attempt at a time");
         drop(state);
         let progress = Arc::<Mutex<Progress>>::default();
+        let rounds = 1 + below(2);
         Connecting {
             network: self.clone(),
             progress,
-            rounds: 1 + below(2),
+            rounds,
         }
     }
 }
@@ -96,11 +99,13 @@ impl Future for Connecting {
             let begins = !std::mem::replace(&mut progress.under_way, true);
             drop(progress);
             if begins {
-                let progress = self.progress.clone();
+                let (progress, network) = (self.progress.clone(), self.network.clone());
+                let rounds = self.rounds;
                 self.network.1.spawn(move || {
                     let mut progress = progress.lock().unwrap();
                     progress.rounds += 1;
                     progress.under_way = false;
+                    network.lock().unseen = progress.rounds == rounds;
                     let waker = progress.waker.take();
                     drop(progress);
                     waker.into_iter().for_each(Waker::wake);
@@ -109,6 +114,7 @@ impl Future for Connecting {
             return Poll::Pending;
         }
         let mut state = self.network.lock();
+        state.unseen = false;
         if state.failures > 0 {
             state.failures -= 1;
             return Poll::Ready(Err(io::ErrorKind::ConnectionRefused.into()));
@@ -156,13 +162,16 @@ impl Service<u64> for Connection {
     }
 }
 
-/// Calls until the connection is made.
-async fn insist(service: Reconnect<Network>, number: u64) {
-    let mut service = service;
+/// Calls until the connection is made. No failure is heard of twice.
+async fn insist(mut service: Reconnect<Network>, number: u64, failures: u64) {
+    let mut heard = 0;
     for _ in 0..10 {
         match service.call(number).await {
             Ok(answer) => return assert_eq!(answer, number),
-            Err(error) if error.is::<ConnectError>() => {}
+            Err(error) if error.is::<ConnectError>() => {
+                heard += 1;
+                assert!(heard <= failures, "{heard} of {failures} failures");
+            }
             // Others have not heard yet that their connection is dead.
             Err(error) => {
                 assert!(error.is::<NotSent>(), "{error:?}");
@@ -173,8 +182,8 @@ async fn insist(service: Reconnect<Network>, number: u64) {
     panic!("many more errors than failures");
 }
 
-fn answers(world: &World, service: &Reconnect<Network>) {
-    world.drive(insist(service.clone(), 9));
+fn answers(world: &World, service: &Reconnect<Network>, failures: u64) {
+    world.drive(insist(service.clone(), 9, failures));
     world.finish();
 }
 
@@ -202,11 +211,12 @@ fn all_get_the_connection_in_order() {
 #[test]
 fn dropped_callers_hold_up_nobody() {
     check(|world| {
-        let network = Network::new(world, below(3), u64::MAX);
+        let failures = below(3);
+        let network = Network::new(world, failures, u64::MAX);
         let service = Reconnect::new(network.clone());
         let began = Instant::now();
         for number in 0..5 {
-            let (call, cancel) = Cancelled::new(insist(service.clone(), number));
+            let (call, cancel) = Cancelled::new(insist(service.clone(), number, failures));
             if below(2) == 0 {
                 world.spawn(move || cancel.now());
             }
@@ -214,7 +224,7 @@ fn dropped_callers_hold_up_nobody() {
         }
         world.finish();
         assert_eq!(began.elapsed(), Duration::ZERO);
-        answers(world, &service);
+        answers(world, &service, failures);
     });
 }
 
@@ -222,11 +232,12 @@ fn dropped_callers_hold_up_nobody() {
 #[test]
 fn a_new_connection_is_made_when_one_is_dead() {
     check(|world| {
-        let network = Network::new(world, below(2), 1 + below(2));
+        let failures = below(2);
+        let network = Network::new(world, failures, 1 + below(2));
         let service = Reconnect::new(network.clone());
         let began = Instant::now();
         for number in 0..5 {
-            world.drive(insist(service.clone(), number));
+            world.drive(insist(service.clone(), number, u64::MAX));
         }
         world.finish();
         assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
@@ -240,13 +251,14 @@ fn a_new_connection_is_made_when_one_is_dead() {
 #[test]
 fn stalled_callers_hold_up_nobody() {
     check(|world| {
-        let network = Network::new(world, below(2), u64::MAX);
+        let failures = below(2);
+        let network = Network::new(world, failures, u64::MAX);
         let service = Reconnect::new(network.clone());
         let began = Instant::now();
         let stalled = Arc::<Mutex<Vec<_>>>::default();
         for number in 0..5 {
             let polls = if below(2) == 0 { below(3) } else { u64::MAX };
-            let call = Stalls::new(insist(service.clone(), number), polls);
+            let call = Stalls::new(insist(service.clone(), number, failures), polls);
             let stalled = stalled.clone();
             world.drive(async move {
                 let rest = call.await;
@@ -259,8 +271,35 @@ fn stalled_callers_hold_up_nobody() {
             "{:?}",
             began.elapsed()
         );
+        // The next one may have to wait for them, but not who comes after it.
+        answers(world, &service, failures);
+        let began = Instant::now();
+        answers(world, &service, failures);
+        assert_eq!(began.elapsed(), Duration::ZERO);
         let stalled = std::mem::take(&mut *stalled.lock().unwrap());
         drop(stalled);
-        answers(world, &service);
+        answers(world, &service, failures);
+    });
+}
+
+/// If an attempt fails when all who waited for it have left, that is nobody's failure.
+#[test]
+fn a_failure_that_nobody_waited_for_is_not_heard() {
+    check(|world| {
+        let network = Network::new(world, 1, u64::MAX);
+        let mut service = Reconnect::new(network.clone());
+        for number in 0..3 {
+            let (call, cancel) = Cancelled::new(service.call(number));
+            world.spawn(move || cancel.now());
+            world.drive(async move { _ = call.await });
+        }
+        world.finish();
+        let over = network.lock().unseen;
+        let call = service.call(3);
+        world.drive(async move {
+            let heard = call.await.is_err();
+            assert!(!(over && heard));
+        });
+        world.finish();
     });
 }
