@@ -195,6 +195,11 @@ where
         loop {
             let _former; // dropped without the lock
             let mut state = self.lock();
+            // Who has failed meanwhile has nothing to do with the next attempt.
+            if let Some(error) = self.waiters.failure(place) {
+                waiter.place = None;
+                return Poll::Ready(Err(ConnectError::new(error)));
+            }
             if let Some(conn) = &state.live {
                 if patient && !self.waiters.is_first(place) {
                     // Those who came first go first, if they are polled at all.

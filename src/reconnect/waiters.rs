@@ -62,6 +62,12 @@ impl Waiters {
         Ok(place)
     }
 
+    /// The error of the attempt that was waited for, if it has failed since. The place is given up
+    /// then.
+    pub(super) fn failure(&self, place: u64) -> Option<SharedError> {
+        self.lock().failed.remove(&place)
+    }
+
     /// Leaves the list, and wakes whoever is first now. Returns whether somebody still waits.
     pub(super) fn leave(&self, place: u64) -> bool {
         let mut list = self.lock();
