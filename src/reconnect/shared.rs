@@ -276,6 +276,8 @@ where
             Poll::Ready(Ok(conn)) => {
                 state.live = Some(conn);
                 state.generation = Generation::default();
+                // The calls of the one before it have been overtaken, whether they know or not.
+                let _fallen = state.fallen.take();
                 waiters.set_notified();
                 drop(state);
                 waiters.wake_all();
