@@ -143,8 +143,10 @@ impl Policy<u64, u64, io::Error> for Attempts {
     }
 }
 
+type Make = fn(Peer) -> Client;
+
 /// The clients that are compared.
-const CLIENTS: [(&str, fn(Peer) -> Client); 4] = [
+const CLIENTS: [(&str, Make); 4] = [
     ("tower-conn-retry", |peer| {
         let service = ServiceBuilder::new().layer(RetryOnConnErr).service(peer);
         Client::new(service.map_err(Into::into))
@@ -182,7 +184,7 @@ enum Callers {
 }
 
 /// One minute of outage.
-async fn outage(client: fn(Peer) -> Client, callers: Callers) -> Row {
+async fn outage(client: Make, callers: Callers) -> Row {
     let peer = Peer::default();
     let mut client = client(peer.clone());
     let works = async { client.ready().await?.call(CALLERS).await };

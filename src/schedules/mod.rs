@@ -13,6 +13,8 @@
 //! orders (the checker takes every atomic for sequentially consistent), and interleavings inside of
 //! tokio, `Known` and the lock of the service's template.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod callers;
 mod links;
 mod peer;

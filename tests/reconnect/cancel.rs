@@ -151,7 +151,7 @@ fn a_wake_up_in_the_middle_of_a_poll_reaches_those_who_looked_in_vain() {
 }
 
 /// The last that holds a task, and the calls that it makes.
-struct Owner<F>(#[expect(dead_code, reason = "it is there to be dropped")] Mutex<F>);
+struct Owner<F>(Mutex<F>);
 
 impl<F: Send> Wake for Owner<F> {
     fn wake(self: Arc<Self>) {}
