@@ -39,8 +39,11 @@ fn check(scenario: impl Fn(&World) + Send + Sync + Copy + 'static) {
     config.max_time = Some(Duration::from_secs(600));
     let run = move || World::run(scenario);
     let number = std::env::var("SCHEDULES").ok();
-    let (random, few) = match number.and_then(|number| number.parse().ok()) {
-        Some(number) => (RandomScheduler::new(number), PctScheduler::new(3, number)),
+    let (random, few) = match number.and_then(|number| number.parse::<usize>().ok()) {
+        Some(number) => (
+            RandomScheduler::new(number / 2),
+            PctScheduler::new(3, number / 2),
+        ),
         None => (
             RandomScheduler::new_from_seed(1, SCHEDULES / 2),
             PctScheduler::new_from_seed(1, 3, SCHEDULES / 2),
