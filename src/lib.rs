@@ -98,7 +98,10 @@ mod observe;
 mod policy;
 pub mod reconnect;
 mod request;
+#[cfg(all(test, shuttle))]
+mod schedules;
 mod service;
+mod sync;
 #[cfg(feature = "tcp")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]
 pub mod tcp;

@@ -1,5 +1,5 @@
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use tower_service::Service;
 
 use super::attempt::Attempt;
 use super::waiters::{SharedError, Waiters};
+use crate::sync::{Mutex, MutexGuard};
 use crate::{BoxError, ConnectError};
 
 /// For how long at most a caller lets those go first who came before it. They have been woken; but
@@ -194,6 +195,11 @@ where
         loop {
             let _former; // dropped without the lock
             let mut state = self.lock();
+            // Who has failed meanwhile has nothing to do with the next attempt.
+            if let Some(error) = self.waiters.failure(place) {
+                waiter.place = None;
+                return Poll::Ready(Err(ConnectError::new(error)));
+            }
             if let Some(conn) = &state.live {
                 if patient && !self.waiters.is_first(place) {
                     // Those who came first go first, if they are polled at all.
@@ -270,6 +276,8 @@ where
             Poll::Ready(Ok(conn)) => {
                 state.live = Some(conn);
                 state.generation = Generation::default();
+                // The calls of the one before it have been overtaken, whether they know or not.
+                let _fallen = state.fallen.take();
                 waiters.set_notified();
                 drop(state);
                 waiters.wake_all();

@@ -227,3 +227,26 @@ async fn a_call_that_is_never_polled_costs_the_others_the_patience_once() {
     }
     assert_eq!(Task::new(never).answer(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_has_not_heard_of_a_dead_connection_holds_nobody_off_the_next_one() {
+    let (mut service, attempts) = reconnect();
+    let mut calls: Vec<_> = (0..4).map(|_| Task::new(service.call("hang"))).collect();
+    // The first one waits for an answer on a connection that dies.
+    let conn = Conn::new(1);
+    assert!(calls[0].is_pending());
+    attempts.next().send(Ok(conn.clone())).ok().unwrap();
+    assert!(calls[0].is_pending());
+    conn.die();
+    // The second one finds that out, and the others go on to a new connection.
+    let error = calls[1].error();
+    assert!(error.is::<NotSent>(), "{error:?}");
+    assert!(calls[2].is_pending() && calls[3].is_pending());
+    attempts.next().send(Ok(Conn::new(2))).ok().unwrap();
+    assert!(calls[2].is_pending(), "hangs in its call");
+    // The last one is still in line, so this one joins it.
+    let mut late = Task::new(service.call("late"));
+    assert!(late.is_pending(), "not failed for a connection of the past");
+    drop(calls);
+    assert_eq!(late.answer(), 2);
+}
