@@ -156,6 +156,11 @@ where
                                 let error = this.shared.stillborn(&lease.generation, error);
                                 return Poll::Ready(Err(NotSent::new(error).into()));
                             }
+                            if lease.generation.has_failed_calls() {
+                                // They were before it on that connection, and may be again.
+                                let error = NotSent::new(error);
+                                return Poll::Ready(Err(error.into()));
+                            }
                             let others = std::mem::take(&mut lease.generation);
                             this.shared.fell(others, error);
                             State::connect(this.shared, request.take())
@@ -170,6 +175,7 @@ where
                     let result = ready!(future.poll(cx)).map_err(Into::into);
                     if let Err(error) = &result {
                         if classify(&**error).is_some() {
+                            generation.call_failed();
                             this.shared.retire(generation);
                         }
                     }

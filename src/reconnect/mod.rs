@@ -41,9 +41,9 @@
 //!   that a call on it failed with what [`classify`](crate::classify()) takes for a connection
 //!   error. A late failure on an old connection does not touch its successor.
 //!   If the connection turns out dead before it took the request, a new one is made within the same
-//!   call, once. Only where others were waiting for answers on that connection and have not heard of
-//!   its end yet, the call fails with them, [not sent](crate::Sent::No): it would go past them
-//!   otherwise.
+//!   call, once. Only where others were waiting for answers on that connection, and have not heard of
+//!   its end yet or have failed while this call waited, it fails with them,
+//!   [not sent](crate::Sent::No): it would go past them otherwise.
 //!
 //! # What it expects
 //!

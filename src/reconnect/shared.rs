@@ -1,4 +1,5 @@
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -44,11 +45,28 @@ impl<M: Service<T>, T> State<M, T> {
 }
 
 /// One of these for each connection.
-pub(super) type Generation = Arc<()>;
+pub(super) type Generation = Arc<Calls>;
+
+/// What became of a connection's calls.
+#[derive(Default)]
+pub(super) struct Calls {
+    failed: AtomicBool,
+}
+
+impl Calls {
+    /// A call failed together with the connection.
+    pub(super) fn call_failed(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
+    pub(super) fn has_failed_calls(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+}
 
 struct Fallen {
     /// Held by those who have not heard of it yet.
-    generation: Weak<()>,
+    generation: Weak<Calls>,
     at: Instant,
     error: SharedError,
 }

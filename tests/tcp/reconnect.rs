@@ -1,7 +1,9 @@
 //! `Reconnect` over the TCP client.
 
 use std::error::Error;
+use std::future::poll_fn;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -120,4 +122,24 @@ async fn a_new_connection_is_made_when_the_server_is_back() {
         let error = call.await.unwrap().unwrap_err();
         assert_eq!(tcp_error(&error).sent(), Sent::Maybe);
     }
+}
+
+/// It would go past the other one otherwise, which has to be sent again.
+#[tokio::test]
+async fn whoever_waits_for_room_on_a_connection_fails_with_those_who_were_before() {
+    let (listener, address) = listen().await;
+    let mut service = Reconnect::new(framed(address).max_in_flight(1));
+    let first = tokio::spawn(service.call(Bytes::from("first")));
+    let (mut server, _) = listener.accept().await.unwrap();
+    read_frame(&mut server).await.unwrap();
+    let mut second = std::pin::pin!(service.call(Bytes::from("second")));
+    let waits = poll_fn(|cx| Poll::Ready(second.as_mut().poll(cx).is_pending()));
+    assert!(waits.await);
+    reset(server);
+
+    let error = first.await.unwrap().unwrap_err();
+    assert_eq!(tcp_error(&error).sent(), Sent::Maybe);
+    let second = tokio::time::timeout(Duration::from_secs(10), second).await;
+    let error = second.expect("it connects").unwrap_err();
+    assert_eq!(tcp_error(&error).sent(), Sent::No);
 }
