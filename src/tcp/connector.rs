@@ -73,8 +73,10 @@ impl<F, Req> Connector<F, Req> {
     /// off.
     ///
     /// Three more probes follow, a fifth of this apart, then the peer is taken for dead: 16 s by
-    /// default. Rounded to whole seconds, at least 1 and at most 32,767. On some systems only the
-    /// first delay can be set.
+    /// default. On Linux and Android it is [`user_timeout`](Self::user_timeout) that says when it is,
+    /// unless that is off: at the first probe after so much silence, and not at the very first one. So
+    /// set both for an idle peer to be noticed sooner. Rounded to whole seconds, at least 1 and at most
+    /// 32,767. On some systems only the first delay can be set.
     #[must_use]
     pub fn keepalive(self, idle: Duration) -> Self {
         self.set(|options| options.keepalive = idle)
