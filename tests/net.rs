@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-fn test(name: &str, run: fn()) -> Trial {
+fn test(name: impl Into<String>, run: impl FnOnce() + Send + 'static) -> Trial {
     Trial::test(name, move || {
         run();
         Ok(())

@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
+use crate::errnos::descriptors;
 use crate::host::Host;
-use crate::server::{self, Ledger};
+use crate::server::{self, Ledger, Protocol};
 
 const PART: &str = "CONN_RETRY_PART";
 
@@ -21,9 +22,9 @@ pub(crate) fn played() -> bool {
         let _ = io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(1);
     });
-    match part.parse::<SocketAddr>() {
-        Ok(address) => serve(address),
-        Err(_) => crate::errnos::descriptors::exhaust(&part),
+    match part.as_str() {
+        descriptors::PART => descriptors::exhaust(),
+        address => serve(address.parse().unwrap()),
     }
     true
 }
@@ -42,7 +43,7 @@ fn serve(address: SocketAddr) {
             io::stdout().flush().unwrap();
         };
         note(u64::MAX); // it listens
-        server::serve(listener, None, note).await;
+        server::serve(listener, Protocol::Numbers, note).await;
     });
 }
 

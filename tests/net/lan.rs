@@ -9,6 +9,8 @@ pub(crate) const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
 pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 2);
 /// Where the server serves.
 pub(crate) const SERVICE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(SERVER), 7000);
+/// Where it serves HTTP.
+pub(crate) const WEB: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(SERVER), 8000);
 
 const TO_SERVER: &str = "ip saddr 10.1.0.0/24";
 const TO_CLIENT: &str = "ip saddr 10.2.0.0/24";

@@ -1,4 +1,4 @@
-//! The server: answers each number with itself, and notes what it has read before it answers.
+//! The server: answers each number, and notes what it has read before it answers.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use bytes::{Buf, BufMut, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::codec::{Decoder, Encoder};
@@ -38,6 +38,17 @@ impl Decoder for Numbers {
     fn decode(&mut self, buffer: &mut BytesMut) -> io::Result<Option<u64>> {
         Ok((buffer.len() >= 8).then(|| buffer.get_u64()))
     }
+}
+
+/// What it speaks.
+#[derive(Clone)]
+pub(crate) enum Protocol {
+    /// [`Numbers`]; the answer is the number.
+    Numbers,
+    /// The same in TLS.
+    Tls(TlsAcceptor),
+    /// HTTP/1.1; the number is the path.
+    Http,
 }
 
 /// All that was read, in this order.
@@ -74,7 +85,7 @@ impl Server {
         host: &Host,
         address: SocketAddr,
         ledger: &Ledger,
-        tls: Option<TlsAcceptor>,
+        protocol: Protocol,
     ) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let note = ledger.clone();
@@ -84,7 +95,7 @@ impl Server {
             listener.set_nonblocking(true).unwrap();
             let listener = TcpListener::from_std(listener).unwrap();
             tokio::select! {
-                () = serve(listener, tls, move |number| note.note(number)) => {}
+                () = serve(listener, protocol, move |number| note.note(number)) => {}
                 _ = stopped => {}
             }
         });
@@ -113,22 +124,23 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Serves for ever. `note` is told of each number that was read, before its answer is sent.
 pub(crate) async fn serve(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    protocol: Protocol,
     note: impl Fn(u64) + Clone + Send + 'static,
 ) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         stream.set_nodelay(true).unwrap();
         let note = note.clone();
-        let tls = tls.clone();
+        let protocol = protocol.clone();
         tokio::spawn(async move {
             // That a connection breaks is nothing to report.
-            let _ = match tls {
-                Some(tls) => match tls.accept(stream).await {
+            let _ = match protocol {
+                Protocol::Numbers => answer(stream, note).await,
+                Protocol::Http => answer_http(stream, note).await,
+                Protocol::Tls(tls) => match tls.accept(stream).await {
                     Ok(stream) => answer(stream, note).await,
                     Err(error) => Err(error),
                 },
-                None => answer(stream, note).await,
             };
         });
     }
@@ -151,4 +163,23 @@ async fn answer(
         stream.flush().await?;
     }
     Ok(())
+}
+
+/// For requests without content.
+async fn answer_http(mut stream: TcpStream, note: impl Fn(u64)) -> io::Result<()> {
+    loop {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await?);
+        }
+        let head = String::from_utf8(head).map_err(io::Error::other)?;
+        let path = head.split(' ').nth(1).unwrap_or_default();
+        note(
+            path.trim_start_matches('/')
+                .parse()
+                .map_err(io::Error::other)?,
+        );
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(answer).await?;
+    }
 }

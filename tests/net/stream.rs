@@ -101,13 +101,13 @@ impl Stream {
         self.heal(make);
     }
 
-    /// Waits until so many attempts have failed in this way since the fault began, or changed.
-    pub(crate) fn await_failed(&self, count: usize, sign: Sign) {
+    /// Waits until so many attempts have failed in one of these ways since the fault began, or changed.
+    pub(crate) fn await_failed(&self, count: usize, signs: &[Sign]) {
         let since = self.changed.or(self.fault).unwrap();
-        let what = format!("the client sees {sign:?} {count} times");
+        let what = format!("the client sees {signs:?} {count} times");
         self.witness.wait_until(&what, |notes| {
             let attempts = notes.attempts.iter().filter(|a| a.at >= since);
-            attempts.filter(|a| a.sign == sign).count() >= count
+            attempts.filter(|a| signs.contains(&a.sign)).count() >= count
         });
     }
 

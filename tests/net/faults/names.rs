@@ -1,6 +1,6 @@
 //! The server goes away, and its name can't be resolved for a while.
 
-use super::{CLOSED, NO_CONNECT_AT_ALL, NO_NAME, RESET};
+use super::{BROKEN_PIPE, CLOSED, NO_CONNECT_AT_ALL, NO_NAME, RESET};
 use crate::child::ServerProcess;
 use crate::dns::{Mood, NameServer};
 use crate::lan::{Lan, ROUTER, SERVER, SERVICE};
@@ -23,13 +23,13 @@ pub(crate) fn not_resolved() {
     names.set(Mood::ServFail);
     stream.fault(|| server.kill());
     let _server = ServerProcess::start(&lan.server, SERVICE, &ledger);
-    stream.await_failed(3, NO_NAME);
+    stream.await_failed(3, &[NO_NAME]);
     // Of a name that has resolved before, this is not believed.
     stream.change(|| names.set(Mood::NxDomain));
-    stream.await_failed(3, NO_NAME);
+    stream.await_failed(3, &[NO_NAME]);
     stream.change(|| names.set(Mood::Silent));
-    stream.await_failed(1, NO_CONNECT_AT_ALL);
+    stream.await_failed(1, &[NO_CONNECT_AT_ALL]);
     stream.heal_with_a_probe_under_way(|| names.set(Mood::Address(SERVER)));
-    let signs = [CLOSED, RESET, NO_NAME, NO_CONNECT_AT_ALL];
+    let signs = [CLOSED, RESET, BROKEN_PIPE, NO_NAME, NO_CONNECT_AT_ALL];
     table::add(stream.finish(&ledger, "name not resolved", &signs));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{BROKEN_PIPE, CLOSED, REFUSED, RESET};
 use crate::child::ServerProcess;
 use crate::lan::{Lan, SERVICE};
-use crate::server::{Ledger, Server};
+use crate::server::{Ledger, Protocol, Server};
 use crate::stream::{Plan, Stream};
 use crate::table;
 
@@ -26,7 +26,7 @@ fn kill(plan: Plan) {
     let mut server = ServerProcess::start(&lan.server, SERVICE, &ledger);
     let mut stream = Stream::start(&lan.client, plan);
     stream.fault(|| server.kill());
-    stream.await_failed(3, REFUSED);
+    stream.await_failed(3, &[REFUSED]);
     let mut next = None;
     stream.heal(|| next = Some(ServerProcess::start(&lan.server, SERVICE, &ledger)));
     let signs = [CLOSED, RESET, BROKEN_PIPE, REFUSED];
@@ -37,7 +37,7 @@ fn kill(plan: Plan) {
 pub(crate) fn replaced() {
     let mut lan = Lan::new();
     let ledger = Ledger::default();
-    let old = Server::start(&lan.server, SERVICE, &ledger, None);
+    let old = Server::start(&lan.server, SERVICE, &ledger, Protocol::Numbers);
     let user_timeout = Duration::from_secs(15);
     let plan = Plan {
         user_timeout,
@@ -48,8 +48,8 @@ pub(crate) fn replaced() {
     lan.to_client("drop");
     drop(old);
     lan.replace_server();
-    let _new = Server::start(&lan.server, SERVICE, &ledger, None);
+    let _new = Server::start(&lan.server, SERVICE, &ledger, Protocol::Numbers);
     stream.heal(|| lan.heal());
-    stream.await_failed(1, RESET);
+    stream.await_failed(1, &[RESET]);
     table::add(stream.finish(&ledger, "server's host replaced (half open)", &[RESET]));
 }

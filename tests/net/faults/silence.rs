@@ -9,7 +9,7 @@ use tower_conn_retry::{ConnErrorKind, Sent, classify};
 
 use crate::chain::errno;
 use crate::lan::{Lan, SERVICE};
-use crate::server::{Ledger, Numbers, Server, UNANSWERED};
+use crate::server::{Ledger, Numbers, Protocol, Server, UNANSWERED};
 use crate::witness::PATIENCE;
 
 type Numbered = Connector<fn() -> Numbers, u64>;
@@ -51,7 +51,7 @@ fn noticed(
 ) {
     let lan = Lan::new();
     let ledger = Ledger::default();
-    let _server = Server::start(&lan.server, SERVICE, &ledger, None);
+    let _server = Server::start(&lan.server, SERVICE, &ledger, Protocol::Numbers);
     let (taken, error) = lan.client.block_on(|| async {
         let mut connector = set(Connector::new(SERVICE, || Numbers));
         let mut client = connector.call(()).await.unwrap();

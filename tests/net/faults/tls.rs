@@ -9,10 +9,10 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 use tower_conn_retry::tcp::Tls;
 
-use super::BAD_RECORD;
+use super::{BAD_RECORD, CLOSED, RESET};
 use crate::lan::{Lan, ROUTER, SERVICE};
 use crate::proxy::{Direction, Proxy};
-use crate::server::{Ledger, Server};
+use crate::server::{Ledger, Protocol, Server};
 use crate::stream::{Plan, Stream};
 use crate::table;
 
@@ -30,7 +30,7 @@ fn corrupt(direction: Direction, name: &'static str) {
     let lan = Lan::new();
     let (acceptor, tls) = identity();
     let ledger = Ledger::default();
-    let _server = Server::start(&lan.server, SERVICE, &ledger, Some(acceptor));
+    let _server = Server::start(&lan.server, SERVICE, &ledger, Protocol::Tls(acceptor));
     let proxy = Proxy::start(&lan.router, (ROUTER, 7000).into(), SERVICE);
     let plan = Plan {
         address: format!("{ROUTER}:7000"),
@@ -39,10 +39,12 @@ fn corrupt(direction: Direction, name: &'static str) {
     };
     let mut stream = Stream::start(&lan.client, plan);
     stream.fault(|| proxy.corrupt(direction));
-    stream.await_failed(1, BAD_RECORD);
+    stream.await_failed(1, &[BAD_RECORD]);
     // It was one.
     stream.heal(|| {});
-    table::add(stream.finish(&ledger, name, &[BAD_RECORD]));
+    // The server says so and closes, maybe with a reset.
+    let signs = [BAD_RECORD, CLOSED, RESET];
+    table::add(stream.finish(&ledger, name, &signs));
 }
 
 fn identity() -> (TlsAcceptor, Tls) {
