@@ -9,6 +9,7 @@ use std::thread;
 
 use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+use tokio::runtime::{Builder, Runtime};
 
 const NAMESPACES: &str = "/run/netns";
 const PREFIX: &str = "conn-retry-";
@@ -81,7 +82,7 @@ impl Host {
         &self,
         task: impl FnOnce() -> F + Send,
     ) -> F::Output {
-        self.run(|| runtime().block_on(task()))
+        self.run(|| runtime(1).block_on(task()))
     }
 
     /// Does this there, in a thread and a runtime of its own.
@@ -89,7 +90,16 @@ impl Host {
         &self,
         task: impl FnOnce() -> F + Send + 'static,
     ) -> thread::JoinHandle<F::Output> {
-        self.run(|| thread::spawn(|| runtime().block_on(task())))
+        self.spawn_on(1, task)
+    }
+
+    /// The same, with so many threads for the tasks that it spawns.
+    pub(crate) fn spawn_on<F: Future<Output: Send + 'static>>(
+        &self,
+        threads: usize,
+        task: impl FnOnce() -> F + Send + 'static,
+    ) -> thread::JoinHandle<F::Output> {
+        self.run(move || thread::spawn(move || runtime(threads).block_on(task())))
     }
 }
 
@@ -102,9 +112,14 @@ impl Drop for Host {
     }
 }
 
-/// One thread, so that everything stays where it was started.
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
+/// Its threads are started by this one, so that they are where this one is.
+fn runtime(threads: usize) -> Runtime {
+    let mut builder = match threads {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder
+        .worker_threads(threads)
         .enable_all()
         .build()
         .unwrap()

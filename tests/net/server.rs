@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -17,6 +18,9 @@ use crate::witness::PATIENCE;
 
 /// The number that gets no answer.
 pub(crate) const UNANSWERED: u64 = 0;
+
+/// How long an answer takes, so that there are always some requests under way.
+const LATENCY: Duration = Duration::from_millis(10);
 
 /// Eight bytes for each number.
 #[derive(Clone, Copy)]
@@ -159,6 +163,7 @@ async fn answer(
                 Numbers.encode(number, &mut outgoing)?;
             }
         }
+        tokio::time::sleep(LATENCY).await;
         stream.write_all_buf(&mut outgoing).await?;
         stream.flush().await?;
     }

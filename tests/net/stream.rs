@@ -24,20 +24,28 @@ pub(crate) const CONNECT: Duration = Duration::from_millis(250);
 /// What a machine with a lot to do may take beyond it.
 const MARGIN: Duration = Duration::from_millis(1_000);
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Mode {
+    /// In strict order, all tasks in one thread.
+    InOrder,
+    /// With the layer's defaults, the tasks in several threads.
+    OnThreads,
+}
+
 /// How the client is set.
 pub(crate) struct Plan {
+    pub(crate) mode: Mode,
     pub(crate) address: String,
-    pub(crate) in_order: bool,
     /// After how long a peer that acknowledges nothing is taken for dead.
     pub(crate) user_timeout: Duration,
     pub(crate) tls: Option<Tls>,
 }
 
-impl Default for Plan {
-    fn default() -> Self {
+impl Plan {
+    pub(crate) fn new(mode: Mode) -> Self {
         Self {
+            mode,
             address: SERVICE.to_string(),
-            in_order: true,
             user_timeout: Duration::from_millis(800),
             tls: None,
         }
@@ -45,7 +53,7 @@ impl Default for Plan {
 }
 
 pub(crate) struct Stream {
-    in_order: bool,
+    mode: Mode,
     witness: Witness,
     thread: JoinHandle<()>,
     stop: oneshot::Sender<()>,
@@ -60,11 +68,15 @@ impl Stream {
     pub(crate) fn start(client: &Host, plan: Plan) -> Self {
         let witness = Witness::default();
         let (stop, stopped) = oneshot::channel();
-        let in_order = plan.in_order;
+        let mode = plan.mode;
         let noted = witness.clone();
-        let thread = client.spawn(move || send(plan, noted, stopped));
+        let threads = match mode {
+            Mode::InOrder => 1,
+            Mode::OnThreads => 2,
+        };
+        let thread = client.spawn_on(threads, move || send(plan, noted, stopped));
         let stream = Self {
-            in_order,
+            mode,
             witness,
             thread,
             stop,
@@ -161,7 +173,7 @@ impl Stream {
                     "{number} was read {read} times, perhaps sent {maybe} times"
                 );
             }
-            if self.in_order {
+            if self.mode == Mode::InOrder {
                 assert_eq!(out_of_order, 0, "out of order");
             }
             let fault = self.fault.unwrap();
@@ -173,7 +185,7 @@ impl Stream {
             let flowed = answers.filter(|at| *at > ended).min().unwrap();
             let row = Row {
                 name,
-                in_order: self.in_order,
+                mode: self.mode,
                 messages: notes.called,
                 doubled: times.values().filter(|times| **times > 1).count(),
                 out_of_order,
@@ -205,7 +217,7 @@ async fn send(plan: Plan, witness: Witness, mut stopped: oneshot::Receiver<()>) 
         .backoff(backoff)
         .observer(witness.clone())
         .policy(witness.clone());
-    if plan.in_order {
+    if plan.mode == Mode::InOrder {
         layer = layer.in_order();
     }
     let mut service = ServiceBuilder::new()

@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use crate::stream::Mode;
 use crate::witness::Sign;
 
 /// What became of a stream that went through a fault.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    pub(crate) in_order: bool,
+    pub(crate) mode: Mode,
     pub(crate) messages: u64,
     /// Read more than once by the server; each of them was perhaps sent before.
     pub(crate) doubled: usize,
@@ -38,24 +39,24 @@ pub(crate) fn show() -> Option<String> {
     if rows.is_empty() {
         return None;
     }
-    rows.sort_by_key(|row| (row.name, row.in_order));
+    rows.sort_by_key(|row| (row.name, row.mode));
     let mut table = String::from(
         "A stream of 1,000 requests in a second through each fault; times in ms. Nothing was lost.\n",
     );
     let _ = writeln!(
         table,
-        "{:<44} {:>8} {:>8} {:>7} {:>8} {:>7} {:>9} {:>6}  seen",
+        "{:<44} {:>8} {:>8} {:>9} {:>8} {:>7} {:>9} {:>6}  seen",
         "fault", "requests", "doubled", "order", "noticed", "outage", "recovery", "limit"
     );
     for row in rows.iter() {
-        let order = match (row.in_order, row.out_of_order) {
-            (true, _) => String::from("strict"),
-            (false, late) => format!("{late} late"),
+        let order = match (row.mode, row.out_of_order) {
+            (Mode::InOrder, _) => String::from("strict"),
+            (Mode::OnThreads, late) => format!("{late} late"),
         };
         let seen: Vec<_> = row.signs.iter().map(|sign| seen(*sign)).collect();
         let _ = writeln!(
             table,
-            "{:<44} {:>8} {:>8} {:>7} {:>8} {:>7} {:>9} {:>6}  {}",
+            "{:<44} {:>8} {:>8} {:>9} {:>8} {:>7} {:>9} {:>6}  {}",
             row.name,
             row.messages,
             row.doubled,

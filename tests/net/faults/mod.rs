@@ -10,42 +10,45 @@ use libtest_mimic::Trial;
 use tower_conn_retry::ConnErrorKind as Conn;
 use tower_conn_retry::tcp::ErrorKind as At;
 
+use crate::stream::Mode;
 use crate::test;
 use crate::witness::Sign;
 
+type Fault = (&'static str, fn(Mode));
+
+const FAULTS: &[Fault] = &[
+    ("link_down", path::link_down),
+    ("route_removed", path::route_removed),
+    ("address_changed", path::address_changed),
+    ("to_server_dropped", path::to_server_dropped),
+    ("to_client_dropped", path::to_client_dropped),
+    ("reset_injected", path::reset_injected),
+    ("host_unreachable", path::host_unreachable),
+    ("server_killed", peer::killed),
+    ("server_replaced", peer::replaced),
+    ("names_not_resolved", names::not_resolved),
+    ("record_to_client_corrupted", tls::record_to_client),
+    ("record_to_server_corrupted", tls::record_to_server),
+];
+
 pub(crate) fn all() -> Vec<Trial> {
-    vec![
-        test("faults::link_down", path::link_down),
-        test("faults::route_removed", path::route_removed),
-        test("faults::address_changed", path::address_changed),
-        test("faults::to_server_dropped", path::to_server_dropped),
-        test("faults::to_client_dropped", path::to_client_dropped),
-        test("faults::reset_injected", path::reset_injected),
-        test(
-            "faults::reset_injected_order_not_asked_for",
-            path::reset_injected_order_not_asked_for,
-        ),
-        test("faults::host_unreachable", path::host_unreachable),
-        test("faults::server_killed", peer::killed),
-        test(
-            "faults::server_killed_order_not_asked_for",
-            peer::killed_order_not_asked_for,
-        ),
-        test("faults::server_replaced", peer::replaced),
-        test("faults::names_not_resolved", names::not_resolved),
-        test("faults::record_to_client_corrupted", tls::record_to_client),
-        test("faults::record_to_server_corrupted", tls::record_to_server),
-        test("faults::silence_unacknowledged", silence::unacknowledged),
-        test("faults::silence_idle", silence::idle),
-        test(
-            "faults::silence_unacknowledged_for_a_set_time",
-            silence::unacknowledged_for_a_set_time,
-        ),
-        test(
-            "faults::silence_idle_for_a_set_time",
-            silence::idle_for_a_set_time,
-        ),
-    ]
+    let mut all = vec![
+        test("silence::unacknowledged", silence::unacknowledged),
+        test("silence::idle", silence::idle),
+        test("silence::unacknowledged_for_a_set_time", || {
+            silence::unacknowledged_for_a_set_time();
+        }),
+        test("silence::idle_for_a_set_time", || {
+            silence::idle_for_a_set_time();
+        }),
+    ];
+    for &(name, fault) in FAULTS {
+        let in_order = move || fault(Mode::InOrder);
+        all.push(test(format!("faults::{name}::in_order"), in_order));
+        let on_threads = move || fault(Mode::OnThreads);
+        all.push(test(format!("faults::{name}::on_threads"), on_threads));
+    }
+    all
 }
 
 /// An attempt to connect took too long.
@@ -65,6 +68,11 @@ const NO_HOST: Sign = (At::Connect, Conn::Unreachable, libc::EHOSTUNREACH);
 const NO_NAME: Sign = (At::Resolve, Conn::Dns, 0);
 /// A record that can't be right.
 const BAD_RECORD: Sign = (At::Io, Conn::Tls, 0);
+
+/// The same on a connection that was being made.
+const fn connecting((_, kind, errno): Sign) -> Sign {
+    (At::Connect, kind, errno)
+}
 
 /// The same on a connection that was there.
 const fn established((_, kind, errno): Sign) -> Sign {

@@ -5,10 +5,10 @@ use crate::child::ServerProcess;
 use crate::dns::{Mood, NameServer};
 use crate::lan::{Lan, ROUTER, SERVER, SERVICE};
 use crate::server::Ledger;
-use crate::stream::{Plan, Stream};
+use crate::stream::{Mode, Plan, Stream};
 use crate::table;
 
-pub(crate) fn not_resolved() {
+pub(crate) fn not_resolved(mode: Mode) {
     let mut lan = Lan::new();
     lan.client.resolver(ROUTER);
     let names = NameServer::start(&lan.router, ROUTER, Mood::Address(SERVER));
@@ -16,7 +16,7 @@ pub(crate) fn not_resolved() {
     let mut server = ServerProcess::start(&lan.server, SERVICE, &ledger);
     let plan = Plan {
         address: format!("server.test:{}", SERVICE.port()),
-        ..Plan::default()
+        ..Plan::new(mode)
     };
     let mut stream = Stream::start(&lan.client, plan);
 

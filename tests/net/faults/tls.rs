@@ -13,20 +13,28 @@ use super::{BAD_RECORD, CLOSED, RESET};
 use crate::lan::{Lan, ROUTER, SERVICE};
 use crate::proxy::{Direction, Proxy};
 use crate::server::{Ledger, Protocol, Server};
-use crate::stream::{Plan, Stream};
+use crate::stream::{Mode, Plan, Stream};
 use crate::table;
 
 const NAME: &str = "server.test";
 
-pub(crate) fn record_to_client() {
-    corrupt(Direction::ToClient, "TLS record to the client corrupted");
+pub(crate) fn record_to_client(mode: Mode) {
+    corrupt(
+        mode,
+        Direction::ToClient,
+        "TLS record to the client corrupted",
+    );
 }
 
-pub(crate) fn record_to_server() {
-    corrupt(Direction::ToServer, "TLS record to the server corrupted");
+pub(crate) fn record_to_server(mode: Mode) {
+    corrupt(
+        mode,
+        Direction::ToServer,
+        "TLS record to the server corrupted",
+    );
 }
 
-fn corrupt(direction: Direction, name: &'static str) {
+fn corrupt(mode: Mode, direction: Direction, name: &'static str) {
     let lan = Lan::new();
     let (acceptor, tls) = identity();
     let ledger = Ledger::default();
@@ -35,7 +43,7 @@ fn corrupt(direction: Direction, name: &'static str) {
     let plan = Plan {
         address: format!("{ROUTER}:7000"),
         tls: Some(tls),
-        ..Plan::default()
+        ..Plan::new(mode)
     };
     let mut stream = Stream::start(&lan.client, plan);
     stream.fault(|| proxy.corrupt(direction));
