@@ -34,8 +34,8 @@
 //! - **Nobody is held up by another caller.** Any caller that is polled drives the attempt;
 //!   dropping one, or not polling it any more, leaves it to the others. If all of them are dropped
 //!   the attempt is kept for the next call.
-//! - **Order.** Callers that waited get the connection first come, first served, unless one is not
-//!   polled within 20 ms; it loses its place then. (So where several wait, a tokio runtime with its timer is needed.) When the connection is there and ready, [`call`](tower_service::Service::call)
+//! - **Order.** Callers that waited get the connection, and room on one that is busy, first come,
+//!   first served, unless one is not polled within 20 ms; it loses its place then. (So where several wait, a tokio runtime with its timer is needed.) When the connection is there and ready, [`call`](tower_service::Service::call)
 //!   itself hands the request over.
 //! - **A dead connection is not handed out again.** Dead means that its `poll_ready` failed, or
 //!   that a call on it failed with what [`classify`](crate::classify()) takes for a connection
@@ -58,6 +58,7 @@
 
 mod attempt;
 mod future;
+mod line;
 mod service;
 mod shared;
 mod waiters;

@@ -1,5 +1,4 @@
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -9,12 +8,13 @@ use tokio::time::{Instant, Sleep, sleep};
 use tower_service::Service;
 
 use super::attempt::Attempt;
+use super::line::{Calls, Generation};
 use super::waiters::{SharedError, Waiters};
 use crate::{BoxError, ConnectError};
 
 /// For how long at most a caller lets those go first who came before it. They have been woken; but
 /// they may have been dropped without a trace, or never be polled again.
-const PATIENCE: Duration = Duration::from_millis(20);
+pub(super) const PATIENCE: Duration = Duration::from_millis(20);
 
 /// For how long a dead connection's calls may take to hear of it, before others go past them.
 const HEARING: Duration = Duration::from_millis(20);
@@ -41,26 +41,6 @@ impl<M: Service<T>, T> State<M, T> {
     fn end(&mut self) -> Option<M::Response> {
         self.generation = Generation::default();
         self.live.take()
-    }
-}
-
-/// One of these for each connection.
-pub(super) type Generation = Arc<Calls>;
-
-/// What became of a connection's calls.
-#[derive(Default)]
-pub(super) struct Calls {
-    failed: AtomicBool,
-}
-
-impl Calls {
-    /// A call failed together with the connection.
-    pub(super) fn call_failed(&self) {
-        self.failed.store(true, Ordering::Release);
-    }
-
-    pub(super) fn has_failed_calls(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
     }
 }
 
