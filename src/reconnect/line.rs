@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::time::{Sleep, sleep};
 
@@ -74,13 +74,15 @@ impl Place {
         }
     }
 
-    /// Ready when it is the first in line, or has let the others go first for long enough. To be
-    /// polled only while there is room for it: then there is room for those before it too.
+    /// Ready when it is the first in line, or has let the others go first for long enough: they lose
+    /// their places then. To be polled only while there is room for it, so that there is room for
+    /// those before it too.
     pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let waker = cx.waker().clone();
         let mut line = self.calls.line();
         let first = line.places.first_key_value().map(|(first, _)| *first);
-        if first == Some(self.number) {
+        // Or it has lost its place itself.
+        if first.is_none_or(|first| first >= self.number) {
             return Poll::Ready(());
         }
         let former = line.places.insert(self.number, Some(waker));
@@ -89,7 +91,13 @@ impl Place {
         let patience = self
             .patience
             .get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
-        patience.as_mut().poll(cx)
+        ready!(patience.as_mut().poll(cx));
+        let mut line = self.calls.line();
+        let rest = line.places.split_off(&self.number);
+        let passed = std::mem::replace(&mut line.places, rest);
+        drop(line);
+        passed.into_values().flatten().for_each(Waker::wake);
+        Poll::Ready(())
     }
 }
 
