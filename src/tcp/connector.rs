@@ -86,6 +86,10 @@ impl<F, Req> Connector<F, Req> {
     /// window closed) before the connection is taken for dead. Default: 15 s. Zero leaves it to the
     /// system, which takes a quarter of an hour or so.
     ///
+    /// What can't leave this machine, because its own route to the peer is gone, is counted from the
+    /// last sign of life of the peer, which may go on sending for a while: with the defaults that can
+    /// take more than 30 s. [`response_timeout`](Self::response_timeout) bounds it.
+    ///
     /// This is TCP_USER_TIMEOUT, in milliseconds. It has no effect on systems other than Linux and
     /// Android.
     #[must_use]
