@@ -123,6 +123,8 @@ mod tonic;
 mod walk;
 
 pub use conn_error::{ConnError, ConnErrorKind, Outlook, Sent};
+#[cfg(feature = "tcp")]
+pub(crate) use walk::walk_connecting;
 pub(crate) use walk::{Recognizer, cast, steps, walk};
 
 use std::error::Error;

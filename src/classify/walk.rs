@@ -36,7 +36,22 @@ pub(crate) fn walk(
     error: &(dyn Error + 'static),
     recognizers: &[Arc<Recognizer>],
 ) -> Option<ConnError> {
+    walk_from(Context::default(), error, recognizers)
+}
+
+/// The same of an error that came up while a connection was being made.
+#[cfg(feature = "tcp")]
+pub(crate) fn walk_connecting(error: &(dyn Error + 'static)) -> Option<ConnError> {
     let mut context = Context::default();
+    context.set_connecting();
+    walk_from(context, error, &[])
+}
+
+fn walk_from(
+    mut context: Context,
+    error: &(dyn Error + 'static),
+    recognizers: &[Arc<Recognizer>],
+) -> Option<ConnError> {
     let mut step = Some(error);
     for _ in 0..MAX_STEPS {
         let Some(error) = step else { break };

@@ -6,7 +6,8 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::shared::{Generation, Lease, Shared, Waiter};
+use super::line::{Generation, Place};
+use super::shared::{Lease, Shared, Waiter};
 use crate::{BoxError, NotSent, classify};
 
 pin_project! {
@@ -39,6 +40,8 @@ pin_project! {
             request: Option<Req>,
             // Keeps the place until the call.
             waiter: Option<Waiter<M, T>>,
+            // The same among those who wait until this connection is ready.
+            place: Option<Place>,
         },
         /// Waits for the answer.
         Calling {
@@ -66,6 +69,7 @@ where
         request: Req,
     ) -> Self {
         let state = State::Readying {
+            place: Some(Place::join(&lease.generation)),
             lease,
             request: Some(request),
             waiter: None,
@@ -129,20 +133,25 @@ where
                         lease,
                         request: request.take(),
                         waiter: waiter.take(),
+                        place: None,
                     }
                 }
                 StateProj::Readying {
                     lease,
                     request,
                     waiter,
+                    place,
                 } => {
-                    let Poll::Ready(ready) = lease.conn.poll_ready(cx) else {
-                        // From here on the connection says whose turn it is.
+                    let ready = lease.conn.poll_ready(cx);
+                    if place.is_none() && (ready.is_pending() || !lease.generation.is_free()) {
+                        *place = Some(Place::join(&lease.generation));
                         *waiter = None;
-                        return Poll::Pending;
-                    };
-                    match ready {
+                    }
+                    match ready!(ready) {
                         Ok(()) => {
+                            if let Some(place) = place {
+                                ready!(place.poll_turn(cx));
+                            }
                             let request = request.take().expect(POLLED_AGAIN);
                             State::Calling {
                                 future: lease.conn.call(request),
@@ -151,10 +160,16 @@ where
                         }
                         Err(error) => {
                             *waiter = None;
+                            *place = None;
                             if lease.fresh {
                                 // Made for this call, and dead already: it was the attempt.
                                 let error = this.shared.stillborn(&lease.generation, error);
                                 return Poll::Ready(Err(NotSent::new(error).into()));
+                            }
+                            if lease.generation.has_failed_calls() {
+                                // They were before it on that connection, and may be again.
+                                let error = NotSent::new(error);
+                                return Poll::Ready(Err(error.into()));
                             }
                             let others = std::mem::take(&mut lease.generation);
                             this.shared.fell(others, error);
@@ -170,6 +185,7 @@ where
                     let result = ready!(future.poll(cx)).map_err(Into::into);
                     if let Err(error) = &result {
                         if classify(&**error).is_some() {
+                            generation.call_failed();
                             this.shared.retire(generation);
                         }
                     }

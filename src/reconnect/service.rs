@@ -70,12 +70,12 @@ where
         };
         // The usual case, a connection that is ready: the request is handed over here and now, so
         // that requests reach the connection in the order of the calls. If it is not ready, the
-        // future asks again, with a waker.
+        // future asks again, with a waker; nor does it go past others who wait for that.
         match lease
             .conn
             .poll_ready(&mut Context::from_waker(Waker::noop()))
         {
-            Poll::Ready(Ok(())) => {
+            Poll::Ready(Ok(())) if lease.generation.is_free() => {
                 let future = lease.conn.call(request);
                 ResponseFuture::called(&self.shared, future, lease.generation)
             }
@@ -83,7 +83,7 @@ where
                 self.shared.fell(lease.generation, error);
                 ResponseFuture::connect(&self.shared, request)
             }
-            Poll::Pending => ResponseFuture::ready(&self.shared, lease, request),
+            _ => ResponseFuture::ready(&self.shared, lease, request),
         }
     }
 }

@@ -8,13 +8,14 @@ use tokio::time::{Instant, Sleep, sleep};
 use tower_service::Service;
 
 use super::attempt::Attempt;
+use super::line::{Calls, Generation};
 use super::waiters::{SharedError, Waiters};
 use crate::sync::{Mutex, MutexGuard};
 use crate::{BoxError, ConnectError};
 
 /// For how long at most a caller lets those go first who came before it. They have been woken; but
 /// they may have been dropped without a trace, or never be polled again.
-const PATIENCE: Duration = Duration::from_millis(20);
+pub(super) const PATIENCE: Duration = Duration::from_millis(20);
 
 /// For how long a dead connection's calls may take to hear of it, before others go past them.
 const HEARING: Duration = Duration::from_millis(20);
@@ -44,12 +45,9 @@ impl<M: Service<T>, T> State<M, T> {
     }
 }
 
-/// One of these for each connection.
-pub(super) type Generation = Arc<()>;
-
 struct Fallen {
     /// Held by those who have not heard of it yet.
-    generation: Weak<()>,
+    generation: Weak<Calls>,
     at: Instant,
     error: SharedError,
 }

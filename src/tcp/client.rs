@@ -158,8 +158,11 @@ impl<Req, Res> fmt::Debug for Client<Req, Res> {
 impl Status {
     /// From now on nobody gets ready. The first cause stays.
     pub(super) fn end(&self, cause: &Error) {
-        // In this order: whoever finds the permits closed must find the cause.
         let _ = self.ended.set(cause.with_sent(Sent::No));
+    }
+
+    /// Those who wait for readiness hear of the end.
+    pub(super) fn wake_waiters(&self) {
         self.permits.close();
     }
 

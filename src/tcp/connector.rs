@@ -73,8 +73,10 @@ impl<F, Req> Connector<F, Req> {
     /// off.
     ///
     /// Three more probes follow, a fifth of this apart, then the peer is taken for dead: 16 s by
-    /// default. Rounded to whole seconds, at least 1 and at most 32,767. On some systems only the
-    /// first delay can be set.
+    /// default. On Linux and Android it is [`user_timeout`](Self::user_timeout) that says when it is,
+    /// unless that is off: at the first probe after so much silence, and not at the very first one. So
+    /// set both for an idle peer to be noticed sooner. Rounded to whole seconds, at least 1 and at most
+    /// 32,767. On some systems only the first delay can be set.
     #[must_use]
     pub fn keepalive(self, idle: Duration) -> Self {
         self.set(|options| options.keepalive = idle)
@@ -83,6 +85,10 @@ impl<F, Req> Connector<F, Req> {
     /// For how long sent bytes may stay unacknowledged by the peer's kernel (or the peer's receive
     /// window closed) before the connection is taken for dead. Default: 15 s. Zero leaves it to the
     /// system, which takes a quarter of an hour or so.
+    ///
+    /// What can't leave this machine, because its own route to the peer is gone, is counted from the
+    /// last sign of life of the peer, which may go on sending for a while: with the defaults that can
+    /// take more than 30 s. [`response_timeout`](Self::response_timeout) bounds it.
     ///
     /// This is TCP_USER_TIMEOUT, in milliseconds. It has no effect on systems other than Linux and
     /// Android.

@@ -84,7 +84,6 @@ where
                 let _ = timeout(GOODBYE, self.io.shutdown()).await;
             }
             End::WriteFailed(error) => {
-                self.status.end(&error);
                 // Answers that came before the break must not be lost: their requests were
                 // processed. Reading ends at once, because the connection is broken.
                 let rest = std::future::poll_fn(|cx| self.poll_incoming(cx));
@@ -225,8 +224,9 @@ where
 }
 
 impl<Io, C, Req, Res> Driver<Io, C, Req, Res> {
-    /// Tells everybody. First the handles: whoever hears that its request failed must find the
-    /// connection dead.
+    /// Tells everybody, at once and in the order of the calls. Whoever hears that its request failed
+    /// must find the connection dead; whoever only waits for readiness hears last, so that it does
+    /// not go past the others to another connection.
     fn end(&mut self, cause: &Error) {
         self.status.end(cause);
         self.queue.close();
@@ -236,6 +236,7 @@ impl<Io, C, Req, Res> Driver<Io, C, Req, Res> {
         while let Ok(Job { slot, .. }) = self.queue.try_recv() {
             slot.finish(Err(cause.with_sent(Sent::No)));
         }
+        self.status.wake_waiters();
     }
 }
 

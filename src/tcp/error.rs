@@ -2,7 +2,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{BoxError, ConnError, ConnErrorKind, Outlook, Sent, classify};
+use crate::classify::{classify, walk_connecting};
+use crate::{BoxError, ConnError, ConnErrorKind, Outlook, Sent};
 
 /// What went wrong with a connection, or with one request on it.
 ///
@@ -110,7 +111,12 @@ impl Error {
     }
 
     fn below(&self) -> Option<ConnError> {
-        classify(self.source()?)
+        let source = self.source()?;
+        match self.kind() {
+            // There, a limit or a rule of this machine counts too.
+            ErrorKind::Connect => walk_connecting(source),
+            _ => classify(source),
+        }
     }
 
     fn below_or(&self, kind: ConnErrorKind) -> (ConnErrorKind, Outlook) {

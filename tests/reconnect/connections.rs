@@ -83,6 +83,25 @@ fn a_connection_that_is_not_ready_makes_only_the_call_wait() {
     assert_eq!(call.answer(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn whoever_is_not_polled_loses_its_place_on_a_busy_connection() {
+    let conn = Conn::new(1);
+    let (mut service, _attempts) = connected(conn.clone());
+    conn.set_busy(true);
+    let mut stalled = Task::new(service.call("stalled"));
+    assert!(stalled.is_pending());
+    conn.set_busy(false);
+    let mut call = Task::new(service.call("a"));
+    assert!(call.is_pending());
+    tokio::time::sleep(Duration::from_millis(21)).await;
+    assert!(call.is_woken());
+    assert_eq!(call.answer(), 1);
+    // It holds up nobody any more, and is served when it comes back.
+    assert_eq!(Task::new(service.call("b")).answer(), 1);
+    assert_eq!(stalled.answer(), 1);
+    assert_eq!(*conn.calls.lock().unwrap(), ["first", "a", "b", "stalled"]);
+}
+
 #[test]
 fn an_error_that_is_not_about_the_connection_keeps_it() {
     let (mut service, attempts) = connected(Conn::new(1));

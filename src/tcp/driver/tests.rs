@@ -111,6 +111,56 @@ async fn answers_are_read_to_the_end_when_writing_fails() {
     assert_eq!(error.kind(), ErrorKind::Io);
 }
 
+/// Takes nothing, and says nothing.
+struct Deaf;
+
+impl AsyncRead for Deaf {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Deaf {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Or else they could go on to another connection, and past those.
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_for_room_hear_of_the_end_after_those_in_flight() {
+    let options = Options {
+        max_in_flight: 1,
+        ..Options::default()
+    };
+    let mut client = spawn(Deaf, &options);
+    let (heard, mut order) = mpsc::unbounded_channel();
+    let call = ready(&mut client).await.unwrap().call("a".into());
+    let in_flight = heard.clone();
+    tokio::spawn(async move { in_flight.send(("in flight", call.await.unwrap_err())) });
+    tokio::spawn(async move {
+        let error = ready(&mut client).await.map(drop).unwrap_err();
+        heard.send(("waits", error))
+    });
+    for expected in ["in flight", "waits"] {
+        let (who, error) = order.recv().await.unwrap();
+        assert_eq!(who, expected);
+        assert_eq!((error.kind(), error.sent()), (ErrorKind::Io, Sent::No));
+    }
+}
+
 async fn answer(peer: &mut DuplexStream) {
     let mut frame = [0; 5];
     peer.read_exact(&mut frame).await.unwrap();
