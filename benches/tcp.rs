@@ -76,10 +76,13 @@ impl Peer {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let mut connector: Connector = tcp::Connector::new(address, LengthDelimitedCodec::new);
+        let client = connector.call(()).await?;
+        let mut reconnect = Reconnect::new(connector);
+        reconnect.call(Bytes::from("connects")).await?;
         Ok(Self {
             framed: Framed::new(stream, LengthDelimitedCodec::new()),
-            client: connector.call(()).await?,
-            reconnect: Reconnect::new(connector),
+            client,
+            reconnect,
         })
     }
 }

@@ -3,7 +3,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot};
+use tokio::sync::{Semaphore, TryAcquireError, mpsc, oneshot};
 use tokio_util::sync::PollSemaphore;
 use tower_service::Service;
 
@@ -17,16 +17,25 @@ use crate::Sent;
 /// answer any more, or when the connection breaks. From then on [`poll_ready`](Service::poll_ready)
 /// fails, for good: make a new connection, or let [`Reconnect`](crate::Reconnect) do it.
 pub struct Client<Req, Res> {
-    jobs: mpsc::UnboundedSender<Job<Req, Res>>,
-    status: Arc<Status>,
-    permit: Option<OwnedSemaphorePermit>,
+    /// One pointer, because `Reconnect` clones a handle for each call.
+    shared: Arc<Shared<Req, Res>>,
+    /// This handle has a permit.
+    ready: bool,
     /// Only there while this handle waits for a permit.
     acquiring: Option<PollSemaphore>,
 }
 
+/// What the handles share. The task does not hold it, so that it sees the last of them go.
+struct Shared<Req, Res> {
+    jobs: mpsc::UnboundedSender<Job<Req, Res>>,
+    status: Arc<Status>,
+}
+
 /// What the handles and the task of a connection share.
 pub(super) struct Status {
-    /// One permit for each request, from the call to the answer. Closed when the connection ends.
+    /// One permit for each request, from the call to the answer, even when the caller has gone: what
+    /// counts is what the peer still has to answer. Nobody owns one; the task gives them back, many
+    /// at a time. Closed when the connection ends.
     permits: Arc<Semaphore>,
     ended: OnceLock<Error>,
 }
@@ -37,11 +46,9 @@ pub(super) struct Job<Req, Res> {
     pub(super) slot: Slot<Res>,
 }
 
-/// Where the answer goes. It holds the request's permit, even when the caller has gone: what counts
-/// is what the peer still has to answer.
+/// Where the answer goes.
 pub(super) struct Slot<Res> {
     answer: oneshot::Sender<Result<Res, Error>>,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl<Req, Res> Client<Req, Res> {
@@ -55,35 +62,35 @@ impl<Req, Res> Client<Req, Res> {
         });
         // Unbounded, because the permits bound it.
         let (jobs, queue) = mpsc::unbounded_channel();
-        let client = Self {
+        let shared = Shared {
             jobs,
             status: Arc::clone(&status),
-            permit: None,
+        };
+        let client = Self {
+            shared: Arc::new(shared),
+            ready: false,
             acquiring: None,
         };
         (client, status, queue)
     }
 
     fn submit(&mut self, request: Req) -> Result<oneshot::Receiver<Result<Res, Error>>, Error> {
-        let permit = match self.permit.take() {
-            Some(permit) => permit,
-            // Called without being ready. If there is room, no harm is done.
-            None => match Arc::clone(&self.status.permits).try_acquire_owned() {
-                Ok(permit) => permit,
+        let Shared { jobs, status } = &*self.shared;
+        // If it was called without being ready but there is room, no harm is done.
+        if !std::mem::take(&mut self.ready) {
+            match status.permits.try_acquire() {
+                Ok(permit) => permit.forget(),
                 Err(TryAcquireError::NoPermits) => {
                     return Err(Error::unsent(ErrorKind::NotReady, None));
                 }
-                Err(TryAcquireError::Closed) => return Err(self.status.error()),
-            },
-        };
+                Err(TryAcquireError::Closed) => return Err(status.error()),
+            }
+        }
         let (answer, answered) = oneshot::channel();
-        let slot = Slot {
-            answer,
-            _permit: permit,
-        };
-        match self.jobs.send(Job { request, slot }) {
+        let slot = Slot { answer };
+        match jobs.send(Job { request, slot }) {
             Ok(()) => Ok(answered),
-            Err(_) => Err(self.status.error()),
+            Err(_) => Err(status.error()),
         }
     }
 }
@@ -95,31 +102,34 @@ impl<Req, Res> Service<Req> for Client<Req, Res> {
 
     /// Waits while `max_in_flight` requests are unanswered. Fails when the connection has ended.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.status.ended.get().is_some() {
-            self.permit = None;
+        let status = &self.shared.status;
+        if status.ended.get().is_some() {
+            self.ready = false;
             self.acquiring = None;
-            return Poll::Ready(Err(self.status.error()));
+            return Poll::Ready(Err(status.error()));
         }
-        if self.permit.is_some() {
+        if self.ready {
             return Poll::Ready(Ok(()));
         }
         if self.acquiring.is_none() {
-            let permits = Arc::clone(&self.status.permits);
-            match Arc::clone(&permits).try_acquire_owned() {
-                Ok(permit) => {
-                    self.permit = Some(permit);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(_) => self.acquiring = Some(PollSemaphore::new(permits)),
+            if let Ok(permit) = status.permits.try_acquire() {
+                permit.forget();
+                self.ready = true;
+                return Poll::Ready(Ok(()));
             }
         }
-        if let Some(acquiring) = &mut self.acquiring {
-            self.permit = ready!(acquiring.poll_acquire(cx));
-            self.acquiring = None;
-        }
-        Poll::Ready(match self.permit {
-            Some(_) => Ok(()),
-            None => Err(self.status.error()),
+        let acquiring = self
+            .acquiring
+            .get_or_insert_with(|| PollSemaphore::new(Arc::clone(&status.permits)));
+        let permit = ready!(acquiring.poll_acquire(cx));
+        self.acquiring = None;
+        Poll::Ready(match permit {
+            Some(permit) => {
+                permit.forget();
+                self.ready = true;
+                Ok(())
+            }
+            None => Err(status.error()),
         })
     }
 
@@ -139,10 +149,17 @@ impl<Req, Res> Clone for Client<Req, Res> {
     /// Readiness is not cloned.
     fn clone(&self) -> Self {
         Self {
-            jobs: self.jobs.clone(),
-            status: Arc::clone(&self.status),
-            permit: None,
+            shared: Arc::clone(&self.shared),
+            ready: false,
             acquiring: None,
+        }
+    }
+}
+
+impl<Req, Res> Drop for Client<Req, Res> {
+    fn drop(&mut self) {
+        if self.ready {
+            self.shared.status.give_back(1);
         }
     }
 }
@@ -150,7 +167,7 @@ impl<Req, Res> Clone for Client<Req, Res> {
 impl<Req, Res> fmt::Debug for Client<Req, Res> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("ended", &self.status.ended.get())
+            .field("ended", &self.shared.status.ended.get())
             .finish_non_exhaustive()
     }
 }
@@ -161,6 +178,13 @@ impl Status {
         // In this order: whoever finds the permits closed must find the cause.
         let _ = self.ended.set(cause.with_sent(Sent::No));
         self.permits.close();
+    }
+
+    /// So many requests are no longer in flight.
+    pub(super) fn give_back(&self, permits: usize) {
+        if permits > 0 {
+            self.permits.add_permits(permits);
+        }
     }
 
     fn error(&self) -> Error {

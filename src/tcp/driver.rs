@@ -39,6 +39,8 @@ pub(super) struct Driver<Io, C, Req, Res> {
     incoming: BytesMut,
     patience: Patience,
     status: Arc<Status>,
+    /// Permits of requests that are done, to be given back together.
+    done: usize,
     unflushed: bool,
     /// No handle is left, so no further request will come.
     deserted: bool,
@@ -71,6 +73,7 @@ where
             incoming: BytesMut::new(),
             patience: Patience::new(options.response_timeout),
             status,
+            done: 0,
             unflushed: false,
             deserted: false,
         };
@@ -78,7 +81,12 @@ where
     }
 
     pub(super) async fn run(mut self) {
-        match std::future::poll_fn(|cx| self.poll_end(cx)).await {
+        let end = std::future::poll_fn(|cx| {
+            let end = self.poll_end(cx);
+            self.status.give_back(std::mem::take(&mut self.done));
+            end
+        });
+        match end.await {
             End::Deserted => {
                 // A courtesy (TLS's close_notify). Nobody waits for anything.
                 let _ = timeout(GOODBYE, self.io.shutdown()).await;
@@ -164,6 +172,7 @@ where
     fn hand_out(&mut self, answer: Res) -> Result<(), Error> {
         match self.in_flight.answered() {
             Some(slot) => {
+                self.done += 1;
                 slot.finish(Ok(answer));
                 Ok(())
             }
@@ -208,6 +217,7 @@ where
 
     fn encode(&mut self, Job { request, slot }: Job<Req, Res>) {
         if slot.is_abandoned() {
+            self.done += 1;
             return;
         }
         if self.in_flight.is_empty() {
@@ -218,6 +228,7 @@ where
             .in_flight
             .push(slot, |buffer| codec.encode(request, buffer));
         if let Err((slot, error)) = encoded {
+            self.done += 1;
             let error = Error::unsent(ErrorKind::Encode, Some(error.into()));
             slot.finish(Err(error));
         }
