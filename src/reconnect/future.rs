@@ -6,7 +6,8 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::shared::{Generation, Lease, Shared, Waiter};
+use super::life::Generation;
+use super::shared::{Lease, Shared, Waiter};
 use crate::{BoxError, NotSent, classify};
 
 pin_project! {
@@ -78,6 +79,7 @@ where
         future: <M::Response as Service<Req>>::Future,
         generation: Generation,
     ) -> Self {
+        generation.touch();
         Self::new(shared, State::Calling { future, generation })
     }
 
@@ -144,6 +146,7 @@ where
                     match ready {
                         Ok(()) => {
                             let request = request.take().expect(POLLED_AGAIN);
+                            lease.generation.touch();
                             State::Calling {
                                 future: lease.conn.call(request),
                                 generation: lease.generation.clone(),
@@ -168,6 +171,7 @@ where
                 }
                 StateProj::Calling { future, generation } => {
                     let result = ready!(future.poll(cx)).map_err(Into::into);
+                    generation.touch();
                     if let Err(error) = &result {
                         if classify(&**error).is_some() {
                             this.shared.retire(generation);

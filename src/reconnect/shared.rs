@@ -1,5 +1,5 @@
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use tower_service::Service;
 
 use super::attempt::Attempt;
+use super::life::{Generation, Limits, WeakGeneration};
 use super::waiters::{SharedError, Waiters};
 use crate::{BoxError, ConnectError};
 
@@ -29,6 +30,7 @@ struct State<M: Service<T>, T> {
     /// Tells the connections apart, so that a late failure on an old one can't end a new one. All
     /// calls on the connection hold it too.
     generation: Generation,
+    limits: Limits,
     /// The last connection that was found dead.
     fallen: Option<Fallen>,
     /// `None` while somebody polls it: no lock is held then.
@@ -41,14 +43,22 @@ impl<M: Service<T>, T> State<M, T> {
         self.generation = Generation::default();
         self.live.take()
     }
-}
 
-/// One of these for each connection.
-pub(super) type Generation = Arc<()>;
+    /// Ends a connection that is too old, or was idle for too long.
+    fn end_if_expired(&mut self) -> Option<M::Response> {
+        self.live.as_ref()?;
+        // One is ours.
+        let calls = Arc::strong_count(&self.generation) - 1;
+        match self.limits.allow(&self.generation, calls) {
+            true => None,
+            false => self.end(),
+        }
+    }
+}
 
 struct Fallen {
     /// Held by those who have not heard of it yet.
-    generation: Weak<()>,
+    generation: WeakGeneration,
     at: Instant,
     error: SharedError,
 }
@@ -69,6 +79,7 @@ impl<M: Service<T>, T: Clone> Shared<M, T> {
             state: Mutex::new(State {
                 live: None,
                 generation: Generation::default(),
+                limits: Limits::default(),
                 fallen: None,
                 attempt: Some(Attempt::new(maker, target)),
             }),
@@ -146,6 +157,10 @@ impl<M: Service<T>, T> Shared<M, T> {
         None
     }
 
+    pub(super) fn set_limits(&self, set: impl FnOnce(&mut Limits)) {
+        set(&mut self.lock().limits);
+    }
+
     pub(super) fn is_connected(&self) -> bool {
         self.lock().live.is_some()
     }
@@ -167,7 +182,9 @@ where
         if !self.waiters.is_empty() {
             return None;
         }
-        let state = self.lock();
+        let _expired; // dropped without the lock
+        let mut state = self.lock();
+        _expired = state.end_if_expired();
         Some(Lease {
             conn: state.live.clone()?,
             generation: state.generation.clone(),
@@ -192,8 +209,11 @@ where
         waiter.place = Some(place);
         let mut patient = true;
         loop {
-            let _former; // dropped without the lock
+            let (_former, _expired); // dropped without the lock
             let mut state = self.lock();
+            if !waiter.joined {
+                _expired = state.end_if_expired();
+            }
             if let Some(conn) = &state.live {
                 if patient && !self.waiters.is_first(place) {
                     // Those who came first go first, if they are polled at all.
@@ -269,7 +289,7 @@ where
             }
             Poll::Ready(Ok(conn)) => {
                 state.live = Some(conn);
-                state.generation = Generation::default();
+                state.generation = state.limits.begin();
                 waiters.set_notified();
                 drop(state);
                 waiters.wake_all();
