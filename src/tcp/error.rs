@@ -41,6 +41,13 @@ pub enum ErrorKind {
     /// The peer sent an answer that nobody asked for. Which answer belongs to which request is
     /// unknown from then on, so the connection is given up.
     UnexpectedAnswer,
+    /// [`Correlate`](super::Correlate) gave the request an id that is still unanswered. It is this
+    /// request's own fault: nothing of it was written, the connection goes on, and it is not a
+    /// connection error.
+    DuplicateId,
+    /// This platform does not tell what the peer's kernel has acknowledged, so there are no one-way
+    /// messages. Not a connection error.
+    Unsupported,
     /// Nothing came from the peer for `response_timeout` although it owed an answer.
     ResponseTimeout,
     /// The service was called without having been polled ready. Not a connection error.
@@ -90,7 +97,10 @@ impl Error {
     /// What the error says about the connection. `None` if it is not about the connection.
     pub(crate) fn conn_error(&self) -> Option<ConnError> {
         let (kind, outlook) = match self.kind() {
-            ErrorKind::Encode | ErrorKind::NotReady => return None,
+            ErrorKind::Encode
+            | ErrorKind::DuplicateId
+            | ErrorKind::Unsupported
+            | ErrorKind::NotReady => return None,
             ErrorKind::Address => (ConnErrorKind::Dns, Outlook::Permanent),
             // In these two phases the phase is known better than any errno could tell.
             ErrorKind::Resolve => (ConnErrorKind::Dns, self.outlook_below(ConnErrorKind::Dns)),
@@ -153,6 +163,8 @@ impl fmt::Display for Error {
             ErrorKind::Encode => "the request could not be encoded",
             ErrorKind::Decode => "the peer sent something that could not be decoded",
             ErrorKind::UnexpectedAnswer => "the peer sent an answer that nobody asked for",
+            ErrorKind::DuplicateId => "another request in flight has the same id",
+            ErrorKind::Unsupported => "this platform does not tell what the peer has acknowledged",
             ErrorKind::ResponseTimeout => "the peer did not answer in time",
             ErrorKind::NotReady => "called without being polled ready",
             ErrorKind::Gone => "the task of the connection has gone",

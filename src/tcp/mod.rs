@@ -50,19 +50,27 @@
 //! closed connection: the stream is out of step, so it is given up, and that is no fault of the
 //! other requests in flight.
 
+mod answers;
+mod book;
 mod client;
+mod connect;
 mod connector;
+mod correlate;
 mod dial;
 mod driver;
 mod error;
-mod in_flight;
 mod options;
+mod outgoing;
 mod patience;
+mod socket;
 #[cfg(feature = "tls")]
 mod tls;
 
+pub use answers::{ById, InOrder, OneWay};
 pub use client::{Client, ResponseFuture};
-pub use connector::{Connecting, Connector};
+pub use connect::Connecting;
+pub use connector::Connector;
+pub use correlate::Correlate;
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "tls")]
 pub use tls::Tls;

@@ -5,10 +5,10 @@ use rustls::client::ClientConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use rustls::{RootCertStore, crypto};
-use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::error::{Error, ErrorKind};
+use super::socket::Counted;
 use crate::BoxError;
 
 /// How a [`Connector`](super::Connector) speaks TLS.
@@ -70,8 +70,8 @@ impl Tls {
     pub(super) async fn handshake(
         &self,
         host: &str,
-        io: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, Error> {
+        io: Counted,
+    ) -> Result<TlsStream<Counted>, Error> {
         let failed = |source: BoxError| Error::unsent(ErrorKind::Tls, Some(source));
         let name = self.server_name.as_deref().unwrap_or(host).to_owned();
         let name = ServerName::try_from(name).map_err(|error| failed(error.into()))?;

@@ -10,14 +10,15 @@ use tokio_util::codec::LengthDelimitedCodec;
 use tower_service::Service as _;
 
 use super::*;
+use crate::tcp::book::InOrder;
 
 type FramedClient = Client<Bytes, BytesMut>;
 
 fn spawn<Io>(io: Io, options: &Options) -> FramedClient
 where
-    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    Io: AsyncRead + AsyncWrite + Socket + Unpin + Send + 'static,
 {
-    let (client, driver) = Driver::new(io, LengthDelimitedCodec::new(), options);
+    let (client, driver) = Driver::new(io, LengthDelimitedCodec::new(), InOrder::new(), options);
     tokio::spawn(driver.run());
     client
 }
@@ -28,6 +29,25 @@ fn patient_for(limit: Duration) -> Options {
         ..Options::default()
     }
 }
+
+/// In-order answers need nothing of the socket.
+macro_rules! not_a_socket {
+    ($($io:ty),*) => {$(
+        impl Socket for $io {
+            fn is_plain(&self) -> bool {
+                true
+            }
+            fn written(&self) -> u64 {
+                0
+            }
+            fn unacknowledged(&self) -> io::Result<u64> {
+                Err(io::ErrorKind::Unsupported.into())
+            }
+        }
+    )*};
+}
+
+not_a_socket!(DuplexStream, BreaksInWriting);
 
 async fn ready(client: &mut FramedClient) -> Result<&mut FramedClient, Error> {
     std::future::poll_fn(|cx| client.poll_ready(cx)).await?;
@@ -158,8 +178,12 @@ async fn patience_begins_anew_after_an_idle_time() {
 #[tokio::test]
 async fn a_runtime_that_is_shut_down_leaves_nobody_waiting() {
     let (io, _peer) = tokio::io::duplex(1024);
-    let (mut client, driver) =
-        Driver::<_, _, Bytes, _>::new(io, LengthDelimitedCodec::new(), &Options::default());
+    let (mut client, driver) = Driver::<_, _, Bytes, _>::new(
+        io,
+        LengthDelimitedCodec::new(),
+        InOrder::new(),
+        &Options::default(),
+    );
     let task = tokio::spawn(driver.run());
     let call = ready(&mut client).await.unwrap().call("x".into());
     tokio::task::yield_now().await;
