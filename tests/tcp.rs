@@ -2,10 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 #![cfg(feature = "tcp")]
 
+#[path = "tcp/by_id.rs"]
+mod by_id;
 #[path = "tcp/connect.rs"]
 mod connect;
 #[path = "tcp/evidence.rs"]
 mod evidence;
+#[path = "tcp/one_way.rs"]
+mod one_way;
 #[path = "tcp/pipeline.rs"]
 mod pipeline;
 #[path = "tcp/reconnect.rs"]

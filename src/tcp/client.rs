@@ -86,8 +86,7 @@ impl<Req, Res> Client<Req, Res> {
                 Err(TryAcquireError::Closed) => return Err(status.error()),
             }
         }
-        let (answer, answered) = oneshot::channel();
-        let slot = Slot { answer };
+        let (slot, answered) = Slot::new();
         match jobs.send(Job { request, slot }) {
             Ok(()) => Ok(answered),
             Err(_) => Err(status.error()),
@@ -196,6 +195,11 @@ impl Status {
 }
 
 impl<Res> Slot<Res> {
+    pub(super) fn new() -> (Self, oneshot::Receiver<Result<Res, Error>>) {
+        let (answer, answered) = oneshot::channel();
+        (Self { answer }, answered)
+    }
+
     pub(super) fn finish(self, result: Result<Res, Error>) {
         // The caller may have gone.
         let _ = self.answer.send(result);

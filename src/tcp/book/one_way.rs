@@ -111,8 +111,10 @@ impl<Req> Book<Req> for OneWay {
                     return Poll::Ready(Ok((frame.slot, ())));
                 }
             }
-            if looked {
-                ready!(self.poll_delay(cx));
+            let waits = self.waiting || looked;
+            let still = waits && self.poll_delay(cx).is_pending();
+            if looked && still {
+                return Poll::Pending;
             }
             self.look(io)?;
             looked = true;
@@ -133,3 +135,6 @@ impl<Req> Book<Req> for OneWay {
         frames.map(|frame| frame.into_evidence(written)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
