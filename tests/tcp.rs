@@ -4,6 +4,9 @@
 
 #[path = "tcp/by_id.rs"]
 mod by_id;
+#[cfg(feature = "tls")]
+#[path = "tcp/client_certificate.rs"]
+mod client_certificate;
 #[path = "tcp/connect.rs"]
 mod connect;
 #[path = "tcp/evidence.rs"]
