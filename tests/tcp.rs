@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 #![cfg(feature = "tcp")]
 
+#[path = "tcp/bad_input.rs"]
+mod bad_input;
 #[path = "tcp/by_id.rs"]
 mod by_id;
 #[cfg(feature = "tls")]
@@ -9,6 +11,8 @@ mod by_id;
 mod client_certificate;
 #[path = "tcp/connect.rs"]
 mod connect;
+#[path = "tcp/dns.rs"]
+mod dns;
 #[path = "tcp/evidence.rs"]
 mod evidence;
 #[path = "tcp/one_way.rs"]

@@ -16,7 +16,7 @@ use crate::server::{Client, framed, listen, read_frame, reset, send, write_frame
 /// A frame that begins with this is no answer.
 const PUSH: u8 = b'!';
 
-struct FirstByte;
+pub(crate) struct FirstByte;
 
 impl Correlate<Bytes, BytesMut> for FirstByte {
     type Id = u8;

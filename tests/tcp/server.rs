@@ -25,6 +25,10 @@ pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
 }
 
 pub(crate) fn framed(address: SocketAddr) -> Framed {
+    framed_to(address)
+}
+
+pub(crate) fn framed_to(address: impl ToString) -> Framed {
     Connector::new(address, LengthDelimitedCodec::new)
 }
 
@@ -73,8 +77,9 @@ pub(crate) async fn read_frame(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
 }
 
 pub(crate) async fn write_frame(stream: &mut TcpStream, frame: &[u8]) {
-    stream.write_u32(frame.len() as u32).await.unwrap();
-    stream.write_all(frame).await.unwrap();
+    // With one write, because two small ones wait for an acknowledgement in between.
+    let len = (frame.len() as u32).to_be_bytes();
+    stream.write_all(&[&len, frame].concat()).await.unwrap();
 }
 
 /// Ends the connection with a RST.
