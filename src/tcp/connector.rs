@@ -35,8 +35,10 @@ where
     C: Encoder<Req>,
 {
     /// Connects to `address`, which is `host:port` with a name or an IP address (`[::1]:80` for
-    /// IPv6). It is resolved again for every connect, and all that it resolves to is tried in
-    /// order. `codec` makes the codec of each connection.
+    /// IPv6). It is resolved again for every connect, and all that it resolves to is tried: IPv6 and
+    /// IPv4 in turn, the next one when one has failed or after 250 ms, until one connects (as in
+    /// RFC 8305 §5; both families are looked up before the first attempt). A peer may so see a
+    /// connection that is closed at once. `codec` makes the codec of each connection.
     ///
     /// Nothing happens here; an address of another form fails each connect with
     /// [`ErrorKind::Address`](super::ErrorKind::Address).
@@ -94,8 +96,6 @@ impl<F, Req> Connector<F, Req> {
 impl<F, Req, A> Connector<F, Req, A> {
     /// How long resolving, connecting and the TLS handshake may take together. Default: 5 s.
     /// Zero fails every connect.
-    ///
-    /// It is divided between the addresses that the name resolves to.
     #[must_use]
     pub fn connect_timeout(self, limit: Duration) -> Self {
         self.set(|options| options.connect_timeout = limit)

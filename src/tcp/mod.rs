@@ -62,6 +62,7 @@ mod error;
 mod options;
 mod outgoing;
 mod patience;
+mod race;
 mod socket;
 #[cfg(feature = "tls")]
 mod tls;
