@@ -214,3 +214,48 @@ async fn the_connection_ends_in_order_when_all_is_done_and_nobody_is_left() {
     let end = read_frame(&mut server).await.unwrap_err();
     assert_eq!(end.kind(), std::io::ErrorKind::UnexpectedEof);
 }
+
+/// TLS makes other bytes of a message, and keeps some of them back.
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn below_tls_it_is_the_bytes_that_tls_made_which_are_acknowledged() {
+    use tokio::io::AsyncReadExt;
+
+    let identity = crate::tls::identity("127.0.0.1");
+    let tls = tcp::Tls::roots([identity.certificate.clone()]).unwrap();
+    let (listener, address) = listen().await;
+    let limit = Duration::from_millis(500);
+    let mut connector = framed(address).tls(tls).response_timeout(limit).one_way();
+    let accept = crate::tls::accept(&listener, &identity);
+    let (client, server) = tokio::join!(connector.call(()), accept);
+    let (mut client, mut server) = (client.unwrap(), server.unwrap());
+
+    // While the peer reads, all is done.
+    let mut calls = Vec::new();
+    for n in 0..100_u8 {
+        calls.push(send(&mut client, vec![n; 10_000]).await);
+    }
+    let reads = tokio::spawn(async move {
+        for n in 0..100_u8 {
+            assert_eq!(server.read_u32().await.unwrap(), 10_000);
+            let mut frame = vec![0; 10_000];
+            server.read_exact(&mut frame).await.unwrap();
+            assert_eq!(frame, [n; 10_000]);
+        }
+        server
+    });
+    for call in calls {
+        call.await.unwrap();
+    }
+    let _server = reads.await.unwrap();
+
+    // From now on it does not.
+    let small = send(&mut client, "small").await;
+    small.await.unwrap();
+    let mut calls = Vec::new();
+    for _ in 0..8 {
+        calls.push(send(&mut client, large()).await);
+    }
+    let last = calls.pop().unwrap().await.unwrap_err();
+    assert_eq!(seen(&last), (ErrorKind::ResponseTimeout, Sent::No));
+}
