@@ -3,11 +3,13 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
-use tokio::sync::{Semaphore, TryAcquireError, mpsc, oneshot};
+use tokio::sync::{Semaphore, TryAcquireError};
 use tokio_util::sync::PollSemaphore;
 use tower_service::Service;
 
 use super::error::{Error, ErrorKind};
+use super::queue::{Receiver, Sender, queue};
+use super::slot::{Answer, Slot, slot};
 use crate::Sent;
 
 /// A handle to one connection: requests go out in the order of the calls, answers come back in the
@@ -27,7 +29,7 @@ pub struct Client<Req, Res> {
 
 /// What the handles share. The task does not hold it, so that it sees the last of them go.
 struct Shared<Req, Res> {
-    jobs: mpsc::UnboundedSender<Job<Req, Res>>,
+    jobs: Sender<Job<Req, Res>>,
     status: Arc<Status>,
 }
 
@@ -46,22 +48,14 @@ pub(super) struct Job<Req, Res> {
     pub(super) slot: Slot<Res>,
 }
 
-/// Where the answer goes.
-pub(super) struct Slot<Res> {
-    answer: oneshot::Sender<Result<Res, Error>>,
-}
-
 impl<Req, Res> Client<Req, Res> {
-    pub(super) fn new(
-        max_in_flight: usize,
-    ) -> (Self, Arc<Status>, mpsc::UnboundedReceiver<Job<Req, Res>>) {
+    pub(super) fn new(max_in_flight: usize) -> (Self, Arc<Status>, Receiver<Job<Req, Res>>) {
         let permits = max_in_flight.clamp(1, Semaphore::MAX_PERMITS);
         let status = Arc::new(Status {
             permits: Arc::new(Semaphore::new(permits)),
             ended: OnceLock::new(),
         });
-        // Unbounded, because the permits bound it.
-        let (jobs, queue) = mpsc::unbounded_channel();
+        let (jobs, queue) = queue();
         let shared = Shared {
             jobs,
             status: Arc::clone(&status),
@@ -74,7 +68,7 @@ impl<Req, Res> Client<Req, Res> {
         (client, status, queue)
     }
 
-    fn submit(&mut self, request: Req) -> Result<oneshot::Receiver<Result<Res, Error>>, Error> {
+    fn submit(&mut self, request: Req) -> Result<Answer<Res>, Error> {
         let Shared { jobs, status } = &*self.shared;
         // If it was called without being ready but there is room, no harm is done.
         if !std::mem::take(&mut self.ready) {
@@ -86,8 +80,8 @@ impl<Req, Res> Client<Req, Res> {
                 Err(TryAcquireError::Closed) => return Err(status.error()),
             }
         }
-        let (slot, answered) = Slot::new();
-        match jobs.send(Job { request, slot }) {
+        let (slot, answered) = slot();
+        match jobs.push(Job { request, slot }) {
             Ok(()) => Ok(answered),
             Err(_) => Err(status.error()),
         }
@@ -194,28 +188,6 @@ impl Status {
     }
 }
 
-impl<Res> Slot<Res> {
-    pub(super) fn new() -> (Self, oneshot::Receiver<Result<Res, Error>>) {
-        let (answer, answered) = oneshot::channel();
-        (Self { answer }, answered)
-    }
-
-    pub(super) fn finish(self, result: Result<Res, Error>) {
-        // The caller may have gone.
-        let _ = self.answer.send(result);
-    }
-
-    /// The caller has gone.
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.answer.is_closed()
-    }
-
-    /// Waits until the caller has gone.
-    pub(super) fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.answer.poll_closed(cx)
-    }
-}
-
 /// The answer of a [`Client`].
 ///
 /// Dropping it does not disturb the connection: a request that has not been encoded yet is not sent
@@ -225,7 +197,7 @@ pub struct ResponseFuture<Res>(State<Res>);
 
 #[derive(Debug)]
 enum State<Res> {
-    Waiting(oneshot::Receiver<Result<Res, Error>>),
+    Waiting(Answer<Res>),
     Failed(Option<Error>),
 }
 
@@ -237,10 +209,10 @@ impl<Res> Future for ResponseFuture<Res> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let gone = || Error::unsent(ErrorKind::Gone, None);
         Poll::Ready(match &mut self.0 {
-            State::Waiting(answered) => match ready!(Pin::new(answered).poll(cx)) {
-                Ok(result) => result,
+            State::Waiting(answered) => match ready!(answered.poll(cx)) {
+                Some(result) => result,
                 // The task was torn away together with the knowledge of what it had written.
-                Err(_) => Err(gone().with_sent(Sent::Maybe)),
+                None => Err(gone().with_sent(Sent::Maybe)),
             },
             State::Failed(error) => Err(error.take().unwrap_or_else(gone)),
         })

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::codec::{Decoder, Encoder};
 use tokio_util::io::poll_read_buf;
@@ -17,6 +16,7 @@ use super::error::{Error, ErrorKind};
 use super::options::Options;
 use super::outgoing::Outgoing;
 use super::patience::Patience;
+use super::queue::Receiver;
 use super::socket::Socket;
 use crate::{BoxError, Sent};
 
@@ -36,7 +36,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub(super) struct Driver<Io, C, Req, B: Book<Req>> {
     io: Io,
     codec: C,
-    queue: mpsc::UnboundedReceiver<Job<Req, B::Res>>,
+    queue: Receiver<Job<Req, B::Res>>,
     in_flight: B,
     outgoing: Outgoing,
     incoming: BytesMut,
@@ -235,7 +235,7 @@ where
 
     fn take_requests(&mut self, cx: &mut Context<'_>) {
         while !self.deserted && self.outgoing.unwritten.len() < HIGH_WATER {
-            match self.queue.poll_recv(cx) {
+            match self.queue.poll_next(cx) {
                 Poll::Ready(Some(job)) => self.encode(job),
                 Poll::Ready(None) => self.deserted = true,
                 Poll::Pending => return,
@@ -275,11 +275,11 @@ impl<Io, C, Req, B: Book<Req>> Driver<Io, C, Req, B> {
     /// connection dead.
     fn end(&mut self, cause: &Error) {
         self.status.end(cause);
-        self.queue.close();
+        let rest = self.queue.close();
         for (slot, sent) in self.in_flight.drain(self.outgoing.written()) {
             slot.finish(Err(cause.with_sent(sent)));
         }
-        while let Ok(Job { slot, .. }) = self.queue.try_recv() {
+        for Job { slot, .. } in rest {
             slot.finish(Err(cause.with_sent(Sent::No)));
         }
     }

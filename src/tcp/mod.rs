@@ -62,7 +62,9 @@ mod error;
 mod options;
 mod outgoing;
 mod patience;
+mod queue;
 mod race;
+mod slot;
 mod socket;
 #[cfg(feature = "tls")]
 mod tls;

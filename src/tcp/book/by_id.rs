@@ -4,10 +4,10 @@ use std::task::{Context, Poll};
 
 use super::{Book, Done, Frame, poll_all_abandoned, unexpected};
 use crate::Sent;
-use crate::tcp::client::Slot;
 use crate::tcp::correlate::Correlate;
 use crate::tcp::error::{Error, ErrorKind};
 use crate::tcp::outgoing::Span;
+use crate::tcp::slot::Slot;
 
 /// Answers come in any order, and say by an id whose they are.
 pub(in crate::tcp) struct ById<K, Id, Res> {

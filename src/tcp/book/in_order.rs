@@ -3,9 +3,9 @@ use std::task::{Context, Poll};
 
 use super::{Book, Done, Frame, poll_all_abandoned, unexpected};
 use crate::Sent;
-use crate::tcp::client::Slot;
 use crate::tcp::error::Error;
 use crate::tcp::outgoing::Span;
+use crate::tcp::slot::Slot;
 
 /// Answers come in the order of the requests.
 pub(in crate::tcp) struct InOrder<Res> {

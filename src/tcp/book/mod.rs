@@ -7,9 +7,9 @@ mod one_way;
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use super::client::Slot;
 use super::error::{Error, ErrorKind};
 use super::outgoing::Span;
+use super::slot::Slot;
 use super::socket::Socket;
 use crate::Sent;
 

@@ -8,9 +8,9 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::{Book, Done, Frame, poll_all_abandoned, unexpected};
 use crate::Sent;
-use crate::tcp::client::Slot;
 use crate::tcp::error::Error;
 use crate::tcp::outgoing::Span;
+use crate::tcp::slot::Slot;
 use crate::tcp::socket::Socket;
 
 /// How long until the next look at what was acknowledged, at first. No event tells.

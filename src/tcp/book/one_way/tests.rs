@@ -4,11 +4,11 @@ use std::cell::Cell;
 use std::future::poll_fn;
 
 use bytes::BytesMut;
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::*;
 use crate::tcp::outgoing::Outgoing;
+use crate::tcp::slot::{Answer, slot};
 
 #[derive(Default)]
 struct Kernel {
@@ -33,7 +33,7 @@ impl Socket for Kernel {
     }
 }
 
-type Answers = Vec<oneshot::Receiver<Result<(), Error>>>;
+type Answers = Vec<Answer<()>>;
 
 /// Three frames of ten bytes.
 fn three() -> (OneWay, Outgoing, Answers) {
@@ -44,7 +44,7 @@ fn three() -> (OneWay, Outgoing, Answers) {
             buffer.extend_from_slice(&[7; 10]);
             Ok::<_, ()>(())
         });
-        let (slot, answer) = Slot::new();
+        let (slot, answer) = slot();
         Book::<()>::insert(&mut book, (), frame.unwrap(), slot);
         answers.push(answer);
     }
