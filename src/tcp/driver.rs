@@ -26,6 +26,9 @@ use crate::{BoxError, Sent};
 const HIGH_WATER: usize = 64 * 1024;
 /// Room for one read.
 const READ_SIZE: usize = 16 * 1024;
+/// After so many bytes the callers get a turn, so that answers don't pile up that are only waiting
+/// to be fetched.
+const READ_AT_ONCE: usize = 64 * 1024;
 /// How long a broken or finished connection may take for its last bytes.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -123,10 +126,8 @@ where
         if let Poll::Ready(error) = self.poll_done(cx) {
             return Poll::Ready(End::Broken(error));
         }
-        if self.deserted {
-            if self.in_flight.poll_abandoned(cx).is_ready() {
-                return Poll::Ready(End::Deserted);
-            }
+        if self.deserted && self.in_flight.poll_abandoned(cx).is_ready() {
+            return Poll::Ready(End::Deserted);
         }
         if self.in_flight.is_empty() {
             return Poll::Pending;
@@ -138,7 +139,12 @@ where
 
     /// Reads and hands out answers, until the connection is over.
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        let mut total = 0;
         loop {
+            if total >= READ_AT_ONCE {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             self.incoming.reserve(READ_SIZE);
             match ready!(poll_read_buf(
                 Pin::new(&mut self.io),
@@ -146,7 +152,10 @@ where
                 &mut self.incoming
             )) {
                 Ok(0) => return Poll::Ready(self.at_end_of_stream()),
-                Ok(_) => self.patience.restart(),
+                Ok(n) => {
+                    total += n;
+                    self.patience.restart();
+                }
                 Err(error) => return Poll::Ready(broken(error)),
             }
             loop {
