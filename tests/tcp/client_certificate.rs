@@ -14,7 +14,7 @@ use tower::{Service, ServiceExt};
 use tower_conn_retry::tcp::{Error, ErrorKind, Tls};
 use tower_conn_retry::{ConnErrorKind, Sent, classify};
 
-use crate::server::{framed, listen};
+use crate::server::{bounded, framed, listen};
 use crate::tls::{Identity, accept};
 
 struct Certificate {
@@ -66,7 +66,7 @@ async fn echo(server: &Identity, tls: Tls) -> Result<(), Error> {
         assert_eq!(answer, "a");
         Ok(())
     };
-    tokio::join!(call, serve).0
+    bounded(async { tokio::join!(call, serve).0 }).await
 }
 
 #[tokio::test]

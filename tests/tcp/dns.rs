@@ -2,15 +2,13 @@
 #![cfg(target_os = "linux")]
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::TcpListener;
-use tokio::time::timeout;
 use tower::{Service, ServiceExt};
 use tower_conn_retry::Reconnect;
 
-use crate::server::{framed_to, read_frame, reset, write_frame};
+use crate::server::{bounded, framed_to, read_frame, reset, write_frame};
 
 /// Where the process in the namespace finds its own /etc/hosts.
 const HOSTS: &str = "TOWER_CONN_RETRY_HOSTS";
@@ -67,16 +65,15 @@ async fn moves() {
     let mut service = Reconnect::new(framed_to(format!("robot.test:{port}")));
     for listener in [old, new] {
         let call = tokio::spawn(service.ready().await.unwrap().call(Bytes::from("a")));
-        let accepted = timeout(Duration::from_secs(10), listener.accept()).await;
-        let (mut server, _) = accepted.expect("not at this address").unwrap();
+        let (mut server, _) = bounded(listener.accept()).await.unwrap();
         let frame = read_frame(&mut server).await.unwrap();
         write_frame(&mut server, &frame).await;
-        call.await.unwrap().unwrap();
+        bounded(call).await.unwrap().unwrap();
 
         name("127.0.0.2");
         let call = tokio::spawn(service.ready().await.unwrap().call(Bytes::from("b")));
         read_frame(&mut server).await.unwrap();
         reset(server);
-        call.await.unwrap().unwrap_err();
+        bounded(call).await.unwrap().unwrap_err();
     }
 }

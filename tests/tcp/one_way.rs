@@ -11,7 +11,7 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_conn_retry::tcp::{self, Connector, Error, ErrorKind};
 use tower_conn_retry::{Reconnect, RetryOnConnErr, Sent};
 
-use crate::server::{Framed, framed, listen, read_frame, reset};
+use crate::server::{Framed, framed, listen, read_frame, reset, send};
 
 type Client = tcp::Client<Bytes, ()>;
 
@@ -20,10 +20,6 @@ async fn pair_with(set: impl FnOnce(Framed) -> Framed) -> (Client, TcpStream) {
     let mut connector = set(framed(address)).one_way();
     let (client, accepted) = tokio::join!(connector.call(()), listener.accept());
     (client.unwrap(), accepted.unwrap().0)
-}
-
-async fn send(client: &mut Client, message: impl Into<Bytes>) -> tcp::ResponseFuture<()> {
-    client.ready().await.unwrap().call(message.into())
 }
 
 fn seen(error: &Error) -> (ErrorKind, Sent) {

@@ -75,3 +75,44 @@ where
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::*;
+    use crate::tcp::outgoing::Outgoing;
+    use crate::tcp::slot::slot;
+
+    struct Same;
+
+    impl Correlate<u8, u8> for Same {
+        type Id = u8;
+
+        fn request(&mut self, request: &mut u8) -> u8 {
+            *request
+        }
+
+        fn response(&mut self, response: &u8) -> Option<u8> {
+            Some(*response)
+        }
+    }
+
+    #[test]
+    fn an_answer_before_the_first_byte_of_its_request_is_nobodys() {
+        let mut book: ById<Same, u8, u8> = ById::new(Same);
+        let mut outgoing = Outgoing::default();
+        for mut id in [1, 2] {
+            let frame = outgoing.append(|buffer: &mut BytesMut| {
+                buffer.extend_from_slice(&[0; 3]);
+                Ok::<_, ()>(())
+            });
+            let key = book.key(&mut id).unwrap();
+            Book::<u8>::insert(&mut book, key, frame.unwrap(), slot().0);
+        }
+        for (written, id, expected) in [(3, 2, false), (4, 2, true), (4, 1, true), (4, 1, false)] {
+            let found = Book::<u8>::answered(&mut book, id, written);
+            assert_eq!(found.is_ok(), expected, "{id} after {written} bytes");
+        }
+    }
+}
