@@ -82,6 +82,7 @@ where
         future: <M::Response as Service<Req>>::Future,
         generation: Generation,
     ) -> Self {
+        generation.life.touch();
         Self::new(shared, State::Calling { future, generation })
     }
 
@@ -153,6 +154,7 @@ where
                                 ready!(place.poll_turn(cx));
                             }
                             let request = request.take().expect(POLLED_AGAIN);
+                            lease.generation.life.touch();
                             State::Calling {
                                 future: lease.conn.call(request),
                                 generation: lease.generation.clone(),
@@ -183,6 +185,7 @@ where
                 }
                 StateProj::Calling { future, generation } => {
                     let result = ready!(future.poll(cx)).map_err(Into::into);
+                    generation.life.touch();
                     if let Err(error) = &result {
                         if classify(&**error).is_some() {
                             generation.call_failed();

@@ -6,14 +6,17 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tokio::time::{Sleep, sleep};
 
+use super::life::Life;
 use super::shared::PATIENCE;
 
-/// One of these for each connection; all of its calls hold it.
+/// One of these for each connection; all of its calls hold it, so that it also tells whether there
+/// are any.
 pub(super) type Generation = Arc<Calls>;
 
 /// The calls of a connection.
 #[derive(Default)]
 pub(super) struct Calls {
+    pub(super) life: Life,
     failed: AtomicBool,
     /// How many wait in line, so that the usual case takes no lock.
     waiting: AtomicUsize,
@@ -31,6 +34,13 @@ struct Line {
 }
 
 impl Calls {
+    pub(super) fn new(life: Life) -> Self {
+        Self {
+            life,
+            ..Self::default()
+        }
+    }
+
     /// A call failed together with the connection.
     pub(super) fn call_failed(&self) {
         self.failed.store(true, Ordering::Release);

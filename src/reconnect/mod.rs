@@ -45,6 +45,9 @@
 //!   its end yet or have failed while this call waited, it fails with them,
 //!   [not sent](crate::Sent::No): it would go past them otherwise.
 //!
+//! - **An old connection is not handed out either**, where [`max_age`](Reconnect::max_age) or
+//!   [`idle_timeout`](Reconnect::idle_timeout) say so: middleboxes forget connections.
+//!
 //! # What it expects
 //!
 //! - The connection is `Clone`: every caller calls a clone of its own, so that one that waits for
@@ -58,6 +61,7 @@
 
 mod attempt;
 mod future;
+mod life;
 mod line;
 mod service;
 mod shared;

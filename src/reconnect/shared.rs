@@ -8,6 +8,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use tower_service::Service;
 
 use super::attempt::Attempt;
+use super::life::Limits;
 use super::line::{Calls, Generation};
 use super::waiters::{SharedError, Waiters};
 use crate::sync::{Mutex, MutexGuard};
@@ -31,6 +32,7 @@ struct State<M: Service<T>, T> {
     /// Tells the connections apart, so that a late failure on an old one can't end a new one. All
     /// calls on the connection hold it too.
     generation: Generation,
+    limits: Limits,
     /// The last connection that was found dead.
     fallen: Option<Fallen>,
     /// `None` while somebody polls it: no lock is held then.
@@ -42,6 +44,17 @@ impl<M: Service<T>, T> State<M, T> {
     fn end(&mut self) -> Option<M::Response> {
         self.generation = Generation::default();
         self.live.take()
+    }
+
+    /// Ends a connection that is too old, or was idle for too long.
+    fn end_if_expired(&mut self) -> Option<M::Response> {
+        self.live.as_ref()?;
+        // One is ours.
+        let calls = Arc::strong_count(&self.generation) - 1;
+        match self.limits.allow(&self.generation.life, calls) {
+            true => None,
+            false => self.end(),
+        }
     }
 }
 
@@ -68,6 +81,7 @@ impl<M: Service<T>, T: Clone> Shared<M, T> {
             state: Mutex::new(State {
                 live: None,
                 generation: Generation::default(),
+                limits: Limits::default(),
                 fallen: None,
                 attempt: Some(Attempt::new(maker, target)),
             }),
@@ -145,6 +159,10 @@ impl<M: Service<T>, T> Shared<M, T> {
         None
     }
 
+    pub(super) fn set_limits(&self, set: impl FnOnce(&mut Limits)) {
+        set(&mut self.lock().limits);
+    }
+
     pub(super) fn is_connected(&self) -> bool {
         self.lock().live.is_some()
     }
@@ -166,7 +184,9 @@ where
         if !self.waiters.is_empty() {
             return None;
         }
-        let state = self.lock();
+        let _expired; // dropped without the lock
+        let mut state = self.lock();
+        _expired = state.end_if_expired();
         Some(Lease {
             conn: state.live.clone()?,
             generation: state.generation.clone(),
@@ -191,12 +211,15 @@ where
         waiter.place = Some(place);
         let mut patient = true;
         loop {
-            let _former; // dropped without the lock
+            let (_former, _expired); // dropped without the lock
             let mut state = self.lock();
             // Who has failed meanwhile has nothing to do with the next attempt.
             if let Some(error) = self.waiters.failure(place) {
                 waiter.place = None;
                 return Poll::Ready(Err(ConnectError::new(error)));
+            }
+            if !waiter.joined {
+                _expired = state.end_if_expired();
             }
             if let Some(conn) = &state.live {
                 if patient && !self.waiters.is_first(place) {
@@ -273,7 +296,7 @@ where
             }
             Poll::Ready(Ok(conn)) => {
                 state.live = Some(conn);
-                state.generation = Generation::default();
+                state.generation = Generation::new(Calls::new(state.limits.begin()));
                 // The calls of the one before it have been overtaken, whether they know or not.
                 let _fallen = state.fallen.take();
                 waiters.set_notified();
