@@ -24,6 +24,12 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
     let Some(io) = cast::<io::Error>(error) else {
         return Flow::Pass;
     };
+    note_system_error(io, context);
+    Flow::Next
+}
+
+/// What this error is evidence for, at this position.
+pub(super) fn note_system_error(io: &io::Error, context: &mut Context) {
     // An io::Error that nothing is known about is known not to be any of the others: an EINVAL is
     // not "some error while connecting".
     context.assume(None);
@@ -48,8 +54,22 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
         }
         Some(Meaning::Local(_)) | None => {}
     }
-    Flow::Next
 }
+
+/// The kinds that are about a connection wherever they come up.
+pub(super) const CONNECTION_KINDS: &[io::ErrorKind] = &[
+    io::ErrorKind::ConnectionRefused,
+    io::ErrorKind::ConnectionReset,
+    io::ErrorKind::ConnectionAborted,
+    io::ErrorKind::BrokenPipe,
+    io::ErrorKind::NotConnected,
+    io::ErrorKind::UnexpectedEof,
+    io::ErrorKind::HostUnreachable,
+    io::ErrorKind::NetworkUnreachable,
+    io::ErrorKind::NetworkDown,
+    io::ErrorKind::AddrNotAvailable,
+    io::ErrorKind::TimedOut,
+];
 
 fn by_kind(kind: io::ErrorKind) -> Option<Meaning> {
     use ConnErrorKind as Conn;

@@ -68,9 +68,11 @@
 //! # What can't be seen
 //!
 //! - An error that is only text any more (`io::Error::other(error.to_string())`).
-//! - The error directly below a `#[error(transparent)]` of thiserror, or inside an `anyhow::Error`
-//!   without context that was boxed: both pass on the *source* of what they hold, not the thing
-//!   itself. [`DefaultPolicy::recognize`](crate::DefaultPolicy::recognize) helps.
+//! - The error directly below a `#[error(transparent)]` of thiserror, inside an `anyhow::Error`
+//!   without context that was boxed, or in a type without `source()`: they do not pass on what they
+//!   hold. If that is an `io::Error` or a timer's, and both `Debug` and `Display` show it as std does, it
+//!   is seen all the same; for other types,
+//!   [`DefaultPolicy::recognize`](crate::DefaultPolicy::recognize) helps.
 //! - An error type of another major version of a library.
 //!
 //! [`Refused`]: ConnErrorKind::Refused
@@ -104,6 +106,7 @@ mod gai;
 mod h2;
 #[cfg(feature = "hickory")]
 mod hickory;
+mod hidden;
 #[cfg(feature = "hyper")]
 mod hyper;
 #[cfg(feature = "hyper-util")]
@@ -154,8 +157,8 @@ const FAMILIES: &[walk::Inspect] = &[
 
 /// What this error says about the connection, if it is about the connection at all.
 ///
-/// Allocates nothing, takes at most 64 steps, and never panics: a chain may be a cycle, or as long
-/// as it likes. See the [module](mod@crate::classify) for what counts.
+/// Allocates nothing (the texts of an error of unknown type may), takes at most 64 steps, and never
+/// panics: a chain may be a cycle, or as long as it likes. See the [module](mod@crate::classify) for what counts.
 pub fn classify(error: &(dyn Error + 'static)) -> Option<ConnError> {
     walk(error, &[])
 }
