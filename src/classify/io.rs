@@ -13,8 +13,8 @@ use super::{ConnErrorKind, Outlook};
 pub(super) enum Meaning {
     /// A connection error.
     Conn(ConnErrorKind),
-    /// A connection error if it came up while connecting: a limit or a rule of this machine.
-    Local(Outlook),
+    /// A connection error of this kind if it came up while connecting, and only then.
+    Connecting(ConnErrorKind, Outlook),
     /// A failed name resolution.
     #[cfg_attr(not(windows), allow(dead_code))]
     Dns(Outlook),
@@ -45,14 +45,14 @@ pub(super) fn note_system_error(io: &io::Error, context: &mut Context) {
     };
     match meaning {
         Some(Meaning::Conn(kind)) => context.note(kind),
-        Some(Meaning::Local(outlook)) if context.is_connecting() => {
-            context.note_outlook(ConnErrorKind::Local, outlook);
+        Some(Meaning::Connecting(kind, outlook)) if context.is_connecting() => {
+            context.note_outlook(kind, outlook);
         }
         Some(Meaning::Dns(outlook)) => {
             context.set_connecting();
             context.note_outlook(ConnErrorKind::Dns, outlook);
         }
-        Some(Meaning::Local(_)) | None => {}
+        Some(Meaning::Connecting(..)) | None => {}
     }
 }
 
@@ -85,7 +85,8 @@ fn by_kind(kind: io::ErrorKind) -> Option<Meaning> {
         Io::NetworkDown => Meaning::Conn(Conn::NetworkDown),
         Io::AddrNotAvailable => Meaning::Conn(Conn::AddressUnavailable),
         Io::TimedOut => Meaning::Conn(Conn::Timeout),
-        Io::PermissionDenied => Meaning::Local(Outlook::Permanent),
+        Io::PermissionDenied => Meaning::Connecting(Conn::Local, Outlook::Permanent),
+        Io::AddrInUse => Meaning::Connecting(Conn::AddressUnavailable, Outlook::Transient),
         _ => return None,
     })
 }

@@ -38,8 +38,10 @@
 //! | TLS: certificate, name, version, cipher, ALPN, a peer that does not speak TLS | [`Tls`] | permanent |
 //! | TLS: a certificate that is not valid yet (a clock that is not set yet) | [`Tls`] | transient |
 //! | TLS, later: a broken record | [`Tls`] | transient |
-//! | while connecting only: EMFILE, ENFILE, ENOBUFS | [`Local`] | transient |
-//! | while connecting only: EACCES, EPERM | [`Local`] | permanent |
+//! | while connecting only: EMFILE, ENFILE, ENOBUFS, ENOMEM | [`Local`] | transient |
+//! | while connecting only: EACCES, EPERM, EAFNOSUPPORT | [`Local`] | permanent |
+//! | while connecting only: EADDRINUSE | [`AddressUnavailable`] | transient |
+//! | while connecting only: ENOENT (a Unix socket that is not there) | [`Refused`] | transient |
 //!
 //! The `io::ErrorKind`s and the Windows codes of the same meaning count in the same way. What is
 //! found further in wins over what is found further out, because libraries make up outer kinds.
@@ -115,12 +117,18 @@ mod io;
 #[cfg(feature = "native-tls")]
 mod native_tls;
 mod own;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 #[cfg(feature = "rustls")]
 mod rustls;
+#[cfg(feature = "sqlx")]
+mod sqlx;
 mod text;
 mod timeout;
+#[cfg(feature = "tokio-tungstenite")]
+mod tokio_tungstenite;
 #[cfg(feature = "tonic")]
 mod tonic;
 mod walk;
@@ -153,6 +161,12 @@ const FAMILIES: &[walk::Inspect] = &[
     tonic::inspect,
     #[cfg(feature = "hickory")]
     hickory::inspect,
+    #[cfg(feature = "redis")]
+    redis::inspect,
+    #[cfg(feature = "sqlx")]
+    sqlx::inspect,
+    #[cfg(feature = "tokio-tungstenite")]
+    tokio_tungstenite::inspect,
 ];
 
 /// What this error says about the connection, if it is about the connection at all.
