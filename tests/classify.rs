@@ -31,4 +31,6 @@ mod classify {
     mod tls_peer;
     #[cfg(feature = "tonic")]
     mod tonic;
+    #[cfg(feature = "_tests")]
+    mod truth;
 }

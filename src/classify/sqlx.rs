@@ -65,7 +65,9 @@ mod tests {
 
     #[test]
     fn about_the_connection_are_few() {
-        for code in ["57P01", "57P02", "57P05", "08000", "08003", "08006", "08001"] {
+        for code in [
+            "57P01", "57P02", "57P05", "08000", "08003", "08006", "08001",
+        ] {
             let found = of_sqlstate(code).map(|found| (found.kind(), found.sent()));
             assert_eq!(found, Some((ConnErrorKind::Closed, Sent::Maybe)), "{code}");
         }
@@ -74,7 +76,9 @@ mod tests {
             assert_eq!(found, Some((ConnErrorKind::Refused, Sent::No)), "{code}");
         }
         // A key that is taken, a wrong password, a cancelled statement, a database that is gone.
-        for code in ["23505", "28P01", "57014", "57P04", "40001", "HY000", "", "0"] {
+        for code in [
+            "23505", "28P01", "57014", "57P04", "40001", "HY000", "", "0",
+        ] {
             assert_eq!(of_sqlstate(code), None, "{code}");
         }
     }
