@@ -4,6 +4,7 @@
 //! `cargo test --all-features --test classify truth -- --nocapture` prints the whole matrix.
 
 mod clients;
+mod http2;
 mod server;
 
 use std::fmt::Write;
