@@ -6,6 +6,7 @@
 
 mod classify {
     mod chains;
+    mod generator;
     mod hidden;
     mod negatives;
     mod policy;

@@ -130,11 +130,6 @@ impl Context {
         self.assumed = None;
     }
 
-    /// Nothing is recognised yet.
-    pub(super) fn is_open(&self) -> bool {
-        self.evidence.is_none()
-    }
-
     /// A verdict that someone else gave at this position.
     pub(super) fn place(&self, error: ConnError) -> ConnError {
         if self.unsent {

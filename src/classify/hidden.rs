@@ -7,8 +7,8 @@
 //! `Debug`. A mere message can't pass for it, because `Debug` puts it in quotes; what is gained is
 //! only what broke, never proof.
 //!
-//! This is the last resort: it is asked only about the end of a chain in which nothing else was
-//! recognised, and only about types that nothing is known about.
+//! This is the last resort: it is asked only about the end of a chain, and only about types that
+//! nothing is known about.
 
 use std::error::Error;
 use std::fmt;

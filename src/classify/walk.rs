@@ -46,7 +46,7 @@ pub(crate) fn walk(
         step = match inspect(error, &mut context) {
             Flow::Pass => {
                 let next = below(error);
-                if next.is_none() && context.is_open() {
+                if next.is_none() {
                     hidden::inspect(error, &mut context);
                 }
                 next
