@@ -43,6 +43,9 @@
 //! | while connecting only: EADDRINUSE | [`AddressUnavailable`] | transient |
 //! | while connecting only: ENOENT (a Unix socket that is not there) | [`Refused`] | transient |
 //!
+//! | redis: a dropped connection; sqlx: SQLSTATE 57P01, 57P02, 57P05, class 08; WebSockets: no close frame, or one already | [`Closed`] | transient |
+//! | sqlx: SQLSTATE 57P03, 53300 (a server that takes no connection) | [`Refused`] | transient |
+//!
 //! The `io::ErrorKind`s and the Windows codes of the same meaning count in the same way. What is
 //! found further in wins over what is found further out, because libraries make up outer kinds.
 //!
@@ -63,9 +66,13 @@
 //! | above the last stream of a received GOAWAY, or a received REFUSED_STREAM (RFC 9113 §6.8, §8.7) | h2 |
 //! | a resolver's error | any |
 //! | a handshake's error | rustls, native-tls |
+//! | a connection that the server refused (57P03, 53300) | sqlx |
+//! | an HTTP upgrade that was not finished, a message after the close frame | tokio-tungstenite |
 //!
-//! For reqwest this is about the *last hop*: an earlier hop of a redirect may have been read, and
-//! nothing in the error tells.
+//! All this is about the one exchange that failed. Where a call makes several (two statements, each on
+//! a connection that it gets first), nothing in the second one's error tells about the first: give
+//! each a call of its own. So it is with redirects: for reqwest this is about the *last hop*; an
+//! earlier one may have been read.
 //!
 //! # What can't be seen
 //!
