@@ -82,6 +82,9 @@
 //!   hold. If that is an `io::Error` or a timer's, and both `Debug` and `Display` show it as std does, it
 //!   is seen all the same; for other types,
 //!   [`DefaultPolicy::recognize`](crate::DefaultPolicy::recognize) helps.
+//! - What a client says only by a variant or a predicate of its own, without a source: a closed
+//!   connection is `is_closed()` in tokio-postgres, `StateError::ConnectionAborted` in rumqttc. These
+//!   take a recogniser each, too.
 //! - An error type of another major version of a library.
 //!
 //! [`Refused`]: ConnErrorKind::Refused
