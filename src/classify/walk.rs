@@ -3,7 +3,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::context::Context;
-use super::{ConnError, FAMILIES};
+use super::{ConnError, FAMILIES, hidden};
 
 /// Longer chains are walked this far. Real ones have at most a dozen steps; a chain can also be a
 /// cycle.
@@ -59,7 +59,14 @@ fn walk_from(
             return Some(context.place(found));
         }
         step = match inspect(error, &mut context) {
-            Flow::Pass | Flow::Next => below(error),
+            Flow::Pass => {
+                let next = below(error);
+                if next.is_none() {
+                    hidden::inspect(error, &mut context);
+                }
+                next
+            }
+            Flow::Next => below(error),
             Flow::Into(inner) => Some(inner),
             Flow::Stop => break,
             Flow::NotConn => {

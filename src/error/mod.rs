@@ -1,5 +1,6 @@
 //! What a caller gets when a request could not be answered.
 
+mod advice;
 mod cause;
 mod display;
 mod history;

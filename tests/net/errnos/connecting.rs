@@ -118,7 +118,7 @@ fn check(case: &Case) {
     let _web = Server::start(&lan.server, WEB, &ledger, Protocol::Http);
     (case.fault)(&lan);
     assert_fails(&lan, case.errno, case.kind, case.outlook);
-    assert_eq!(ledger.read(), []);
+    assert_eq!(ledger.read(), [0; 0]);
 }
 
 fn assert_fails(lan: &Lan, errno: i32, expected: ConnErrorKind, outlook: Outlook) {
@@ -149,5 +149,5 @@ fn ports_exhausted() {
     });
     assert!(taken.iter().all(Result::is_ok), "{taken:?}");
     assert_fails(&lan, libc::EADDRNOTAVAIL, AddressUnavailable, Transient);
-    assert_eq!(ledger.read(), []);
+    assert_eq!(ledger.read(), [0; 0]);
 }
