@@ -90,6 +90,9 @@ pub mod classify;
 mod config;
 mod error;
 mod future;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub mod http;
 mod layer;
 mod link;
 mod observe;
@@ -116,6 +119,8 @@ pub use observe::Observer;
 pub use observe::TracingObserver;
 pub use policy::{ConnErrorPolicy, Decision, DefaultPolicy, Failure, PolicyFn, policy_fn};
 pub use reconnect::Reconnect;
+#[cfg(feature = "http")]
+pub use request::ByReturn;
 pub use request::{
     ByClone, ByTrait, ConnectError, Destination, NotSent, Replayable, RequestModel, Unsent,
 };

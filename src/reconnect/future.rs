@@ -47,7 +47,7 @@ pin_project! {
             generation: Generation,
         },
         /// Was not sent.
-        Failed { error: Option<NotSent> },
+        Failed { error: Option<NotSent>, request: Option<Req> },
     }
 }
 
@@ -99,6 +99,7 @@ where
         match shared.unheard() {
             Some(error) => Self::Failed {
                 error: Some(NotSent::new(error)),
+                request,
             },
             None => Self::Connecting {
                 waiter: Some(Waiter::new(shared)),
@@ -115,6 +116,7 @@ where
     M::Response: Service<Req> + Clone,
     <M::Response as Service<Req>>::Error: Into<BoxError>,
     T: Clone,
+    Req: Send + 'static,
 {
     type Output = Result<<M::Response as Service<Req>>::Response, BoxError>;
 
@@ -124,7 +126,13 @@ where
             let next = match this.state.as_mut().project() {
                 StateProj::Connecting { waiter, request } => {
                     let place = waiter.as_mut().expect(POLLED_AGAIN);
-                    let lease = ready!(this.shared.poll_lease(place, cx))?;
+                    let lease = match ready!(this.shared.poll_lease(place, cx)) {
+                        Ok(lease) => lease,
+                        Err(error) => {
+                            let request = request.take().expect(POLLED_AGAIN);
+                            return Poll::Ready(Err(error.handing_back(request).into()));
+                        }
+                    };
                     State::Readying {
                         lease,
                         request: request.take(),
@@ -154,7 +162,9 @@ where
                             if lease.fresh {
                                 // Made for this call, and dead already: it was the attempt.
                                 let error = this.shared.stillborn(&lease.generation, error);
-                                return Poll::Ready(Err(NotSent::new(error).into()));
+                                let request = request.take().expect(POLLED_AGAIN);
+                                let error = NotSent::new(error).handing_back(request);
+                                return Poll::Ready(Err(error.into()));
                             }
                             let others = std::mem::take(&mut lease.generation);
                             this.shared.fell(others, error);
@@ -162,9 +172,10 @@ where
                         }
                     }
                 }
-                StateProj::Failed { error } => {
+                StateProj::Failed { error, request } => {
                     let error = error.take().expect(POLLED_AGAIN);
-                    return Poll::Ready(Err(error.into()));
+                    let request = request.take().expect(POLLED_AGAIN);
+                    return Poll::Ready(Err(error.handing_back(request).into()));
                 }
                 StateProj::Calling { future, generation } => {
                     let result = ready!(future.poll(cx)).map_err(Into::into);
@@ -174,7 +185,10 @@ where
                         }
                     }
                     // It has heard: from here on nobody need wait for it.
-                    this.state.set(State::Failed { error: None });
+                    this.state.set(State::Failed {
+                        error: None,
+                        request: None,
+                    });
                     return Poll::Ready(result);
                 }
             };

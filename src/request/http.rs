@@ -1,6 +1,8 @@
+use std::error::Error;
+
 use http::{HeaderMap, Method, Request, Uri};
 
-use super::{Destination, Replayable};
+use super::{ByReturn, Destination, Replayable, RequestModel, Unsent};
 
 impl Replayable for Uri {
     fn try_clone(&self) -> Option<Self> {
@@ -44,8 +46,48 @@ impl<B: Clone> Replayable for Request<B> {
 
     /// URI and headers, and the size of the body's type: what is behind it can't be known.
     fn size_hint(&self) -> usize {
-        size_of::<Self>() + uri_len(self.uri()) + headers_len(self.headers())
+        request_len(self)
     }
+}
+
+/// With any body.
+impl<B: Send + 'static> RequestModel<Request<B>> for ByReturn {
+    fn try_clone(_: &Request<B>) -> Option<Request<B>> {
+        None
+    }
+
+    fn can_replay(_: &Request<B>) -> bool {
+        true
+    }
+
+    fn is_idempotent(request: &Request<B>) -> bool {
+        is_idempotent(request.method(), request.headers())
+    }
+
+    fn destination(request: &Request<B>) -> Destination {
+        request.uri().destination()
+    }
+
+    fn destination_hash(request: &Request<B>) -> u64 {
+        request.uri().destination_hash()
+    }
+
+    fn size_hint(request: &Request<B>) -> usize {
+        request_len(request)
+    }
+
+    fn may_redirect(_: &Request<B>) -> bool {
+        false
+    }
+
+    fn take_back(error: &(dyn Error + 'static)) -> Option<Request<B>> {
+        Unsent::find(error)
+    }
+}
+
+/// What it takes, without what is behind its body.
+fn request_len<B>(request: &Request<B>) -> usize {
+    size_of::<Request<B>>() + uri_len(request.uri()) + headers_len(request.headers())
 }
 
 /// RFC 9110 §9.2.2, or a key by which the server can tell a replay.

@@ -1,0 +1,5 @@
+//! Pieces for HTTP clients.
+
+#[cfg(feature = "hyper-conn")]
+#[cfg_attr(docsrs, doc(cfg(feature = "hyper-conn")))]
+pub mod connection;

@@ -1,0 +1,14 @@
+//! HTTP clients whose connections break, with real servers on real sockets. What a server has read is
+//! its own account.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![cfg(all(feature = "hyper-conn", feature = "hyper-util", feature = "reqwest"))]
+
+#[path = "http_clients/calls.rs"]
+mod calls;
+#[path = "http_clients/origin.rs"]
+mod origin;
+
+#[path = "http_clients/http1.rs"]
+mod http1;
+#[path = "http_clients/http2.rs"]
+mod http2;
