@@ -98,6 +98,7 @@ mod link;
 mod observe;
 mod policy;
 pub mod reconnect;
+pub mod renew;
 mod request;
 mod service;
 #[cfg(feature = "tcp")]
@@ -119,6 +120,7 @@ pub use observe::Observer;
 pub use observe::TracingObserver;
 pub use policy::{ConnErrorPolicy, Decision, DefaultPolicy, Failure, PolicyFn, policy_fn};
 pub use reconnect::Reconnect;
+pub use renew::Renew;
 #[cfg(feature = "http")]
 pub use request::ByReturn;
 pub use request::{

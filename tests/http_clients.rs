@@ -12,3 +12,9 @@ mod origin;
 mod http1;
 #[path = "http_clients/http2.rs"]
 mod http2;
+#[path = "http_clients/pools.rs"]
+mod pools;
+#[path = "http_clients/relay.rs"]
+mod relay;
+#[path = "http_clients/stampede.rs"]
+mod stampede;

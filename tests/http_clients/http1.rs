@@ -148,13 +148,13 @@ fn a_lost_runtime_hands_back_what_waits() {
 
 #[tokio::test]
 async fn a_streaming_body_that_waited_is_replayed_whole_after_a_restart() {
-    let mut origin = Origin::started(Version::H1);
+    let origin = Origin::started(Version::H1);
     let service = layer().never_copy().layer(client::<Streaming>(&origin));
     let first = spawn(&service, get(origin.url("/hold")));
     origin.has_seen(1).await;
     let waits = spawn(&service, stream(origin.url("/order")));
     tokio::task::yield_now().await;
-    origin.restart().await;
+    origin.reset().await;
 
     let error = within(first).await.unwrap().unwrap_err();
     assert_eq!(error.reason(), Reason::NotReplayable);
@@ -184,11 +184,11 @@ async fn a_streaming_body_to_a_dead_server_is_replayed_whole() {
 
 #[tokio::test]
 async fn a_post_that_was_read_is_not_replayed() {
-    let mut origin = Origin::started(Version::H1);
+    let origin = Origin::started(Version::H1);
     let service = layer().layer(client(&origin));
     let call = spawn(&service, post(origin.url("/hold"), "one"));
     origin.has_seen(1).await;
-    origin.restart().await;
+    origin.reset().await;
     let error = within(call).await.unwrap().unwrap_err();
     assert_eq!(error.reason(), Reason::NotIdempotent);
     assert_eq!(error.sent(), Sent::Maybe);
@@ -201,11 +201,11 @@ async fn a_post_that_was_read_is_not_replayed() {
 
 #[tokio::test]
 async fn a_get_that_was_read_is_replayed_if_it_can_be_copied() {
-    let mut origin = Origin::started(Version::H1);
+    let origin = Origin::started(Version::H1);
     let service = layer().layer(client::<Full<Bytes>>(&origin));
     let call = spawn(&service, get(origin.url("/hold")));
     origin.has_seen(1).await;
-    origin.restart().await;
+    origin.reset().await;
     origin.release();
     assert_eq!(text(within(call).await.unwrap()).await, "/hold");
     assert_eq!(origin.lines(), ["GET /hold", "GET /hold"]);
@@ -214,7 +214,7 @@ async fn a_get_that_was_read_is_replayed_if_it_can_be_copied() {
 /// It ends with the head: what comes later is the body's error, and nobody replays it.
 #[tokio::test]
 async fn a_body_that_breaks_off_is_not_replayed_and_can_be_recognised() {
-    let mut origin = Origin::started(Version::H1);
+    let origin = Origin::started(Version::H1);
     let service = layer().layer(client::<Full<Bytes>>(&origin));
     let answer = within(service.oneshot(get(origin.url("/breaks"))))
         .await
@@ -222,7 +222,7 @@ async fn a_body_that_breaks_off_is_not_replayed_and_can_be_recognised() {
     let mut body = answer.into_body();
     let frame = within(body.frame()).await.unwrap().unwrap();
     assert_eq!(frame.into_data().unwrap(), "half of it");
-    origin.restart().await;
+    origin.reset().await;
     let error = within(body.frame()).await.unwrap().unwrap_err();
     assert!(is_conn_error(&error), "{error:?}");
     assert_eq!(origin.lines(), ["GET /breaks"]);

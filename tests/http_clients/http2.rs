@@ -53,13 +53,13 @@ async fn a_streaming_body_to_a_dead_server_is_replayed_whole() {
 
 #[tokio::test]
 async fn a_reset_replays_the_gets_and_not_the_posts() {
-    let mut origin = Origin::started(Version::H2);
+    let origin = Origin::started(Version::H2);
     let service = layer().layer(client(&origin));
     let order = spawn(&service, post(origin.url("/hold/order"), "one"));
     origin.has_seen(1).await;
     let read = spawn(&service, get(origin.url("/hold")));
     origin.has_seen(2).await;
-    origin.restart().await;
+    origin.reset().await;
     origin.release();
     let error = within(order).await.unwrap().unwrap_err();
     assert_eq!(

@@ -64,6 +64,7 @@ struct Account {
 }
 
 struct Running {
+    reset: Arc<Notify>,
     task: tokio::task::JoinHandle<()>,
     graceful: watch::Sender<bool>,
 }
@@ -73,6 +74,7 @@ type AnswerBody = Either<Full<Bytes>, Channel<Bytes, io::Error>>;
 impl Origin {
     pub(crate) fn stopped(version: Version) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
         socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         Self {
             address: socket.local_addr().unwrap(),
@@ -91,21 +93,26 @@ impl Origin {
     }
 
     pub(crate) fn start(&mut self) {
-        // Both have SO_REUSEADDR, so that the port is never anybody else's.
         let socket = match self.reserved.take() {
             Some(socket) => socket,
             None => self.socket(),
         };
         let listener = socket.listen(1024).unwrap();
         let (graceful, close) = watch::channel(false);
+        let reset = Arc::new(Notify::new());
         let task = tokio::spawn(accept(
             listener,
+            reset.clone(),
             self.version,
             self.tls.clone(),
             self.shared.clone(),
             close,
         ));
-        self.running = Some(Running { task, graceful });
+        self.running = Some(Running {
+            reset,
+            task,
+            graceful,
+        });
     }
 
     fn socket(&self) -> TcpSocket {
@@ -124,10 +131,11 @@ impl Origin {
         self.reserved = Some(self.socket());
     }
 
-    /// Resets all connections, and goes on.
-    pub(crate) async fn restart(&mut self) {
-        self.kill().await;
-        self.start();
+    /// Resets all connections, as a restart does, but never refuses one.
+    pub(crate) async fn reset(&self) {
+        let connections = self.connections();
+        self.running.as_ref().unwrap().reset.notify_one();
+        self.until(|account| account.closed >= connections).await;
     }
 
     /// Lets each connection end when its requests are answered (HTTP/2: with a GOAWAY), and accepts
@@ -201,8 +209,18 @@ impl Shared {
     }
 }
 
+/// Notes that a connection is closed, however it ends.
+struct Closes(Arc<Shared>);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        self.0.note(|account| account.closed += 1);
+    }
+}
+
 async fn accept(
     listener: TcpListener,
+    reset: Arc<Notify>,
     version: Version,
     tls: Option<TlsAcceptor>,
     shared: Arc<Shared>,
@@ -210,7 +228,13 @@ async fn accept(
 ) {
     let mut connections = JoinSet::new();
     loop {
-        let (stream, _) = listener.accept().await.unwrap();
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted.unwrap().0,
+            () = reset.notified() => {
+                connections.shutdown().await;
+                continue;
+            }
+        };
         // Dropping it resets it.
         socket2::SockRef::from(&stream)
             .set_linger(Some(Duration::ZERO))
@@ -222,15 +246,15 @@ async fn accept(
         });
         let (shared, close, tls) = (shared.clone(), close.clone(), tls.clone());
         connections.spawn(async move {
+            let _closes = Closes(shared.clone());
             match tls {
-                None => serve(stream, version, connection, shared.clone(), close).await,
+                None => serve(stream, version, connection, shared, close).await,
                 Some(tls) => {
                     if let Ok(stream) = tls.accept(stream).await {
-                        serve(stream, version, connection, shared.clone(), close).await;
+                        serve(stream, version, connection, shared, close).await;
                     }
                 }
             }
-            shared.note(|account| account.closed += 1);
         });
         while connections.try_join_next().is_some() {}
     }
