@@ -1,10 +1,18 @@
 //! HTTP clients whose connections break, with real servers on real sockets. What a server has read is
 //! its own account.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
-#![cfg(all(feature = "hyper-conn", feature = "hyper-util", feature = "reqwest"))]
+#![cfg(all(
+    feature = "hyper-conn",
+    feature = "hyper-util",
+    feature = "reqwest",
+    feature = "tonic"
+))]
 
 #[path = "http_clients/calls.rs"]
 mod calls;
+#[path = "../examples/tonic/echo.rs"]
+mod echo;
+
 #[path = "http_clients/origin.rs"]
 mod origin;
 
@@ -18,3 +26,5 @@ mod pools;
 mod relay;
 #[path = "http_clients/stampede.rs"]
 mod stampede;
+#[path = "http_clients/tonic.rs"]
+mod tonic;

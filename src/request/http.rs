@@ -2,6 +2,8 @@ use std::error::Error;
 
 use http::{HeaderMap, Method, Request, Uri};
 
+use crate::http::Idempotent;
+
 use super::{ByReturn, Destination, Replayable, RequestModel, Unsent};
 
 impl Replayable for Uri {
@@ -29,9 +31,10 @@ impl<B: Clone> Replayable for Request<B> {
         Some(self.clone())
     }
 
-    /// A safe or idempotent method (RFC 9110 §9.2.2), or an `Idempotency-Key` header.
+    /// A safe or idempotent method (RFC 9110 §9.2.2), an `Idempotency-Key` header, or the
+    /// extension [`Idempotent`].
     fn is_idempotent(&self) -> bool {
-        is_idempotent(self.method(), self.headers())
+        is_request_idempotent(self)
     }
 
     /// Scheme and authority, without credentials and without the scheme's own port; the one peer if
@@ -61,7 +64,7 @@ impl<B: Send + 'static> RequestModel<Request<B>> for ByReturn {
     }
 
     fn is_idempotent(request: &Request<B>) -> bool {
-        is_idempotent(request.method(), request.headers())
+        is_request_idempotent(request)
     }
 
     fn destination(request: &Request<B>) -> Destination {
@@ -88,6 +91,11 @@ impl<B: Send + 'static> RequestModel<Request<B>> for ByReturn {
 /// What it takes, without what is behind its body.
 fn request_len<B>(request: &Request<B>) -> usize {
     size_of::<Request<B>>() + uri_len(request.uri()) + headers_len(request.headers())
+}
+
+fn is_request_idempotent<B>(request: &Request<B>) -> bool {
+    is_idempotent(request.method(), request.headers())
+        || request.extensions().get::<Idempotent>().is_some()
 }
 
 /// RFC 9110 §9.2.2, or a key by which the server can tell a replay.

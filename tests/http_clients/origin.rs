@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Channel, Either, Full};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Channel, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -17,6 +18,8 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+
+use super::echo;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Version {
@@ -69,7 +72,7 @@ struct Running {
     graceful: watch::Sender<bool>,
 }
 
-type AnswerBody = Either<Full<Bytes>, Channel<Bytes, io::Error>>;
+type AnswerBody = UnsyncBoxBody<Bytes, tower::BoxError>;
 
 impl Origin {
     pub(crate) fn stopped(version: Version) -> Self {
@@ -150,6 +153,11 @@ impl Origin {
         self.shared.released.send_replace(true);
     }
 
+    /// What comes now is held again.
+    pub(crate) fn hold(&self) {
+        self.shared.released.send_replace(false);
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -198,6 +206,11 @@ impl Origin {
 }
 
 impl Shared {
+    async fn released(&self) {
+        let mut released = self.released.subscribe();
+        released.wait_for(|released| *released).await.unwrap();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Account> {
         self.account.lock().unwrap()
     }
@@ -299,8 +312,8 @@ async fn answer(
     connection: usize,
     shared: Arc<Shared>,
 ) -> Result<Response<AnswerBody>, hyper::Error> {
+    let path = request.uri().path().to_owned();
     let (head, body) = request.into_parts();
-    let path = head.uri.path().to_owned();
     let text = |name| {
         let value = head.headers.get(name)?;
         Some(value.to_str().unwrap().to_owned())
@@ -316,25 +329,28 @@ async fn answer(
         account.seen.push(seen);
         account.seen.len() - 1
     });
+    if path.starts_with("/echo.Echo/") {
+        if head.headers.contains_key("hold") {
+            shared.released().await;
+        }
+        let answer = echo::answer(Request::from_parts(head, body)).await;
+        return Ok(answer.map(|body| body.map_err(Into::into).boxed_unsync()));
+    }
     let body = body.collect().await?.to_bytes();
     shared.note(|account| account.seen[number].body = Some(body));
     if path.starts_with("/hold") {
-        let _ = shared
-            .released
-            .subscribe()
-            .wait_for(|released| *released)
-            .await;
+        shared.released().await;
     }
     let body = if path.starts_with("/breaks") {
-        let (mut sender, body) = Channel::new(1);
+        let (mut sender, body) = Channel::<Bytes, io::Error>::new(1);
         tokio::spawn(async move {
             let _ = sender.send_data(Bytes::from("half of it")).await;
             std::future::pending::<()>().await;
             drop(sender);
         });
-        Either::Right(body)
+        body.map_err(Into::into).boxed_unsync()
     } else {
-        Either::Left(Full::from(path))
+        Full::from(path).map_err(Into::into).boxed_unsync()
     };
     Ok(Response::new(body))
 }
