@@ -61,6 +61,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Account {
+    pace: Duration,
     connections: usize,
     closed: usize,
     seen: Vec<Seen>,
@@ -93,6 +94,11 @@ impl Origin {
         let mut origin = Self::stopped(version);
         origin.start();
         origin
+    }
+
+    /// From the next start on.
+    pub(crate) fn set_tls(&mut self, tls: TlsAcceptor) {
+        self.tls = Some(tls);
     }
 
     pub(crate) fn start(&mut self) {
@@ -148,6 +154,11 @@ impl Origin {
         running.graceful.send_replace(true);
     }
 
+    /// So long it takes to answer a request.
+    pub(crate) fn set_pace(&self, pace: Duration) {
+        self.shared.lock().pace = pace;
+    }
+
     /// What is held is answered, from now on.
     pub(crate) fn release(&self) {
         self.shared.released.send_replace(true);
@@ -159,7 +170,8 @@ impl Origin {
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address)
     }
 
     pub(crate) fn uri(&self) -> hyper::Uri {
@@ -337,7 +349,13 @@ async fn answer(
         return Ok(answer.map(|body| body.map_err(Into::into).boxed_unsync()));
     }
     let body = body.collect().await?.to_bytes();
-    shared.note(|account| account.seen[number].body = Some(body));
+    let pace = shared.note(|account| {
+        account.seen[number].body = Some(body);
+        account.pace
+    });
+    if pace > Duration::ZERO {
+        tokio::time::sleep(pace).await;
+    }
     if path.starts_with("/hold") {
         shared.released().await;
     }
