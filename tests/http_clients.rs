@@ -20,8 +20,12 @@ mod origin;
 mod http1;
 #[path = "http_clients/http2.rs"]
 mod http2;
+#[path = "http_clients/nacks.rs"]
+mod nacks;
 #[path = "http_clients/pools.rs"]
 mod pools;
+#[path = "http_clients/proxies.rs"]
+mod proxies;
 #[path = "http_clients/relay.rs"]
 mod relay;
 #[path = "http_clients/stampede.rs"]

@@ -3,7 +3,6 @@
 //! their key; no POST without a key is read twice; and an error says truthfully whether the request
 //! was sent: the server's own log is compared.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
-#![allow(dead_code, reason = "the servers are shared with other tests")]
 #![cfg(all(
     feature = "hyper-conn",
     feature = "hyper-util",

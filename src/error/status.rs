@@ -47,3 +47,51 @@ fn code(reason: Reason) -> Code {
         | Reason::Deferred => Code::Unavailable,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::error::Error as _;
+    use std::io;
+
+    use tower::{Layer, ServiceExt, service_fn};
+
+    use super::*;
+    use crate::{BoxError, RetryOnConnErr};
+
+    async fn failed(error: fn() -> BoxError) -> Status {
+        let service = service_fn(move |()| async move { Err::<Infallible, _>(error()) });
+        let layer = RetryOnConnErr::new().clone_requests().max_attempts(1);
+        match layer.layer(service).oneshot(()).await {
+            Err(error) => error.into(),
+            Ok(never) => match never {},
+        }
+    }
+
+    #[tokio::test]
+    async fn a_status_below_keeps_what_it_says() {
+        let status = failed(|| {
+            let mut status = Status::with_details(Code::NotFound, "no robot", "x".into());
+            let left = "hall".parse().unwrap();
+            status.metadata_mut().insert("left", left);
+            status.into()
+        })
+        .await;
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::NotFound, "no robot")
+        );
+        assert_eq!(status.details(), b"x");
+        assert_eq!(status.metadata().get("left").unwrap(), "hall");
+        assert!(status.source().is_some_and(|source| source.is::<Error>()));
+    }
+
+    #[tokio::test]
+    async fn a_connection_error_is_unavailable_and_anything_else_unknown() {
+        let status = failed(|| io::Error::from(io::ErrorKind::ConnectionReset).into()).await;
+        assert_eq!(status.code(), Code::Unavailable);
+        let ours = status.source().unwrap().downcast_ref::<Error>().unwrap();
+        assert_eq!(ours.reason(), Reason::AttemptsExhausted);
+        assert_eq!(failed(|| "robot".into()).await.code(), Code::Unknown);
+    }
+}

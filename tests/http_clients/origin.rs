@@ -1,5 +1,6 @@
 //! An HTTP server that can be killed, closed gracefully, and started again on the same port. It
 //! keeps account of what it has read.
+#![allow(dead_code, reason = "each of the tests uses a part")]
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
