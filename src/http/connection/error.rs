@@ -18,7 +18,7 @@ enum Kind<B> {
     /// The connection is over; there was no request.
     Closed(ConnectionClosed),
     /// The request is handed back.
-    Unsent(Unsent<Request<B>>),
+    Unsent(Box<Unsent<Request<B>>>),
     /// hyper has kept the request.
     Failed(RequestError),
 }
@@ -29,14 +29,14 @@ impl<B> SendError<B> {
     }
 
     pub(super) fn unsent(request: Request<B>, closed: ConnectionClosed) -> Self {
-        Self(Kind::Unsent(Unsent::new(request, closed)))
+        Self(Kind::Unsent(Box::new(Unsent::new(request, closed))))
     }
 
     pub(super) fn from_hyper(mut error: TrySendError<Request<B>>, undo: Undo) -> Self {
         let request = error.take_message();
         let error = RequestError(error.into_error());
         Self(match request {
-            Some(request) => Kind::Unsent(Unsent::new(undo.apply(request), error)),
+            Some(request) => Kind::Unsent(Box::new(Unsent::new(undo.apply(request), error))),
             None => Kind::Failed(error),
         })
     }
@@ -74,7 +74,7 @@ impl<B: Send + 'static> Error for SendError<B> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(match &self.0 {
             Kind::Closed(error) => error,
-            Kind::Unsent(error) => error,
+            Kind::Unsent(error) => &**error,
             Kind::Failed(error) => error,
         })
     }
