@@ -92,8 +92,8 @@ impl<B: Body + Send + 'static> Queue<B> {
     /// Gives turns while the connection is ready for a request. Called by its task, after the
     /// connection had the chance to say that it is.
     pub(super) fn poll(&self, cx: &mut Context<'_>) {
-        let mut gone = Vec::new(); // dropped without the lock
-        let mut late = None;
+        // Dropped without the lock.
+        let (mut gone, mut late) = (Vec::new(), Vec::new());
         let mut state = self.lock();
         while let Some(next) = state.waiting.front() {
             if next.turn.is_closed() {
@@ -106,7 +106,7 @@ impl<B: Body + Send + 'static> Queue<B> {
             };
             if let Some(Waiting { request, turn }) = state.waiting.pop_front() {
                 // If the caller goes in this moment, so does the request.
-                late = turn.send(Ok(state.send(request))).err();
+                late.extend(turn.send(Ok(state.send(request))).err());
             }
         }
         let former = match &state.task {
