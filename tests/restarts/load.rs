@@ -98,11 +98,19 @@ where
     let mut tick = interval(Duration::from_millis(1));
     // What is late is made up for: the rate is kept on average.
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut links = service.links().subscribe();
     let mut calls = Vec::new();
     for n in 0..REQUESTS {
         tick.tick().await;
         match n % CYCLE {
-            at if at == CYCLE - AWAY => restart(Event::Stop).await,
+            at if at == CYCLE - AWAY => {
+                // Not before the last restart is over for everybody: whoever is met by four in a row
+                // is taken for their cause.
+                let drained = links.wait_for(|links| links.waiting() == 0 && links.down() == 0);
+                let drained = timeout(Duration::from_secs(20), drained).await;
+                let _ = drained.expect("the backlog drains").unwrap();
+                restart(Event::Stop).await;
+            }
             at if at == CYCLE - 1 => restart(Event::Start).await,
             _ => {}
         }
