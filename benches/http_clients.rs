@@ -137,6 +137,7 @@ const CASES: &[(&str, &str)] = &[
     ("hyper-util", "tower::retry"),
     ("hyper, one connection", "bare client"),
     ("hyper, one connection", "RetryOnConnErr"),
+    ("hyper, one connection", "  .never_give_up()"),
 ];
 
 async fn run(case: &str, url: &str, calls: u64) -> Result<(), BoxError> {
@@ -179,6 +180,15 @@ async fn run(case: &str, url: &str, calls: u64) -> Result<(), BoxError> {
         "10" => {
             let client = Reconnect::to(connect(), uri);
             through_http(RetryOnConnErr.layer(client), url, calls).await
+        }
+        "11" => {
+            let client = Reconnect::to(connect(), uri);
+            through_http(
+                RetryOnConnErr::new().never_give_up().layer(client),
+                url,
+                calls,
+            )
+            .await
         }
         other => Err(format!("no case {other}").into()),
     }
