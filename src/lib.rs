@@ -91,12 +91,14 @@ mod config;
 mod error;
 mod future;
 #[cfg(feature = "http")]
-mod http;
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub mod http;
 mod layer;
 mod link;
 mod observe;
 mod policy;
 pub mod reconnect;
+pub mod renew;
 mod request;
 #[cfg(all(test, shuttle))]
 mod schedules;
@@ -127,6 +129,9 @@ pub use observe::Observer;
 pub use observe::TracingObserver;
 pub use policy::{ConnErrorPolicy, Decision, DefaultPolicy, Failure, PolicyFn, policy_fn};
 pub use reconnect::Reconnect;
+pub use renew::Renew;
+#[cfg(feature = "http")]
+pub use request::ByReturn;
 pub use request::{
     ByClone, ByTrait, ConnectError, Destination, NotSent, Replayable, RequestModel, Unsent,
 };

@@ -74,7 +74,10 @@ impl Context {
         self.content
     }
 
-    #[cfg_attr(not(feature = "hyper-util"), allow(dead_code))]
+    #[cfg_attr(
+        not(any(feature = "hyper-util", feature = "hyper-conn")),
+        allow(dead_code)
+    )]
     pub(super) fn set_per_stream(&mut self) {
         self.per_stream = true;
     }

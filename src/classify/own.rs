@@ -8,6 +8,8 @@ use super::ConnErrorKind;
 use super::context::Context;
 use super::walk::{Flow, cast};
 use crate::AttemptTimeout;
+#[cfg(feature = "hyper-conn")]
+use crate::http::connection::{ConnectionClosed, RequestError};
 use crate::request::{ConnectError, NotSent};
 
 pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
@@ -19,6 +21,18 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
     // `Unsent<Req>` is generic, so it can't be asked for; its source is a `NotSent`.
     if cast::<NotSent>(error).is_some() {
         context.set_unsent();
+        return Flow::Next;
+    }
+    #[cfg(feature = "hyper-conn")]
+    if cast::<ConnectionClosed>(error).is_some() {
+        // Whatever ended the connection was not this request's doing.
+        context.set_unsent();
+        context.set_certain(ConnErrorKind::Closed);
+        return Flow::Next;
+    }
+    #[cfg(feature = "hyper-conn")]
+    if cast::<RequestError>(error).is_some() {
+        context.set_per_stream();
         return Flow::Next;
     }
     if cast::<AttemptTimeout>(error).is_some() {

@@ -5,6 +5,8 @@ mod cause;
 mod display;
 mod history;
 mod reason;
+#[cfg(feature = "tonic")]
+mod status;
 mod timeout;
 
 pub(crate) use cause::Cause;

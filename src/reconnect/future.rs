@@ -50,7 +50,7 @@ pin_project! {
             generation: Generation,
         },
         /// Was not sent.
-        Failed { error: Option<NotSent> },
+        Failed { error: Option<NotSent>, request: Option<Req> },
     }
 }
 
@@ -104,6 +104,7 @@ where
         match shared.unheard() {
             Some(error) => Self::Failed {
                 error: Some(NotSent::new(error)),
+                request,
             },
             None => Self::Connecting {
                 waiter: Some(Waiter::new(shared)),
@@ -120,6 +121,7 @@ where
     M::Response: Service<Req> + Clone,
     <M::Response as Service<Req>>::Error: Into<BoxError>,
     T: Clone,
+    Req: Send + 'static,
 {
     type Output = Result<<M::Response as Service<Req>>::Response, BoxError>;
 
@@ -129,7 +131,13 @@ where
             let next = match this.state.as_mut().project() {
                 StateProj::Connecting { waiter, request } => {
                     let place = waiter.as_mut().expect(POLLED_AGAIN);
-                    let lease = ready!(this.shared.poll_lease(place, cx))?;
+                    let lease = match ready!(this.shared.poll_lease(place, cx)) {
+                        Ok(lease) => lease,
+                        Err(error) => {
+                            let request = request.take().expect(POLLED_AGAIN);
+                            return Poll::Ready(Err(error.handing_back(request).into()));
+                        }
+                    };
                     State::Readying {
                         lease,
                         request: request.take(),
@@ -166,7 +174,9 @@ where
                             if lease.fresh {
                                 // Made for this call, and dead already: it was the attempt.
                                 let error = this.shared.stillborn(&lease.generation, error);
-                                return Poll::Ready(Err(NotSent::new(error).into()));
+                                let request = request.take().expect(POLLED_AGAIN);
+                                let error = NotSent::new(error).handing_back(request);
+                                return Poll::Ready(Err(error.into()));
                             }
                             if lease.generation.has_failed_calls() {
                                 // They were before it on that connection, and may be again.
@@ -179,9 +189,10 @@ where
                         }
                     }
                 }
-                StateProj::Failed { error } => {
+                StateProj::Failed { error, request } => {
                     let error = error.take().expect(POLLED_AGAIN);
-                    return Poll::Ready(Err(error.into()));
+                    let request = request.take().expect(POLLED_AGAIN);
+                    return Poll::Ready(Err(error.handing_back(request).into()));
                 }
                 StateProj::Calling { future, generation } => {
                     let result = ready!(future.poll(cx)).map_err(Into::into);
@@ -193,7 +204,10 @@ where
                         }
                     }
                     // It has heard: from here on nobody need wait for it.
-                    this.state.set(State::Failed { error: None });
+                    this.state.set(State::Failed {
+                        error: None,
+                        request: None,
+                    });
                     return Poll::Ready(result);
                 }
             };

@@ -27,7 +27,8 @@
 //!
 //! - **`poll_ready` never fails and never waits.** An error of connecting belongs to the call that
 //!   needed the connection: its future ends with a [`ConnectError`](crate::ConnectError), the
-//!   proof that the request was [not sent](crate::Sent::No).
+//!   proof that the request was [not sent](crate::Sent::No). It [hands the request
+//!   back](crate::Unsent), so that one that can't be copied can be replayed.
 //! - **One attempt at a time**, however many callers. When it fails, everybody who waited for it
 //!   gets its error (they share it through an [`Arc`](std::sync::Arc)); the next call begins a new
 //!   one. There is no delay between attempts: that is the business of the retry layer above.

@@ -85,6 +85,7 @@ where
     M::Response: Service<Req> + Clone,
     <M::Response as Service<Req>>::Error: Into<BoxError>,
     T: Clone,
+    Req: Send + 'static,
 {
     type Response = <M::Response as Service<Req>>::Response;
     type Error = BoxError;

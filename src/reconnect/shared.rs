@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
@@ -11,6 +12,10 @@ use super::attempt::Attempt;
 use super::life::Limits;
 use super::line::{Calls, Generation};
 use super::waiters::{SharedError, Waiters};
+#[cfg(feature = "hyper-conn")]
+use crate::classify::{cast, steps};
+#[cfg(feature = "hyper-conn")]
+use crate::http::connection::ConnectionClosed;
 use crate::sync::{Mutex, MutexGuard};
 use crate::{BoxError, ConnectError};
 
@@ -104,10 +109,14 @@ impl<M: Service<T>, T> Shared<M, T> {
 
     /// Like [`retire`](Self::retire), for who found the connection dead before it took a request.
     pub(super) fn fell(&self, generation: Generation, error: impl Into<BoxError>) {
+        let error = error.into();
+        if !is_ordered(&*error) {
+            return self.retire(&generation);
+        }
         let fallen = Fallen {
             generation: Arc::downgrade(&generation),
             at: Instant::now(),
-            error: SharedError::from(error.into()),
+            error: SharedError::from(error),
         };
         let mut state = self.lock();
         let (dead, former) = match Arc::ptr_eq(&state.generation, &generation) {
@@ -259,6 +268,17 @@ where
             }
         }
     }
+}
+
+/// Whether a call that goes on to a new connection would go past those in flight on this one. Not on
+/// HTTP/2: there they may go on for long, after a GOAWAY.
+fn is_ordered(error: &(dyn Error + 'static)) -> bool {
+    #[cfg(feature = "hyper-conn")]
+    if let Some(closed) = steps(error).find_map(cast::<ConnectionClosed>) {
+        return closed.is_ordered();
+    }
+    let _ = error;
+    true
 }
 
 /// Somebody polls the attempt. It is put back whatever happens, a panic included.

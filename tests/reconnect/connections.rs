@@ -3,7 +3,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tower::{Service, service_fn};
-use tower_conn_retry::{ConnectError, NotSent, Reconnect};
+use tower_conn_retry::{BoxError, ConnectError, NotSent, Reconnect, Unsent};
 
 use crate::mock::{Attempts, Conn, Fault, Maker, Task, connect_fault, reconnect};
 
@@ -65,10 +65,32 @@ fn a_connection_that_is_dead_from_the_start_is_the_calls_error() {
     assert!(call.is_pending());
     attempts.next().send(Ok(Conn::new(1).dead())).ok().unwrap();
     let error = call.error();
+    assert_eq!(handed_back(&error), Some("a"));
     let source = error.downcast::<NotSent>().unwrap().into_source();
     assert_eq!(*source.downcast::<Fault>().unwrap(), Fault("dead"));
     assert!(!service.is_connected());
     assert_eq!(attempts.len(), 0);
+}
+
+/// Each who waited gets the request back that was theirs, once.
+#[test]
+fn a_failed_connect_hands_the_requests_back() {
+    let (mut service, attempts) = reconnect();
+    let mut calls = ["a", "b"].map(|name| (name, Task::new(service.call(name))));
+    calls
+        .iter_mut()
+        .for_each(|(_, call)| assert!(call.is_pending()));
+    attempts.next().send(Err(Fault("refused"))).ok().unwrap();
+    for (name, call) in &mut calls {
+        let error = call.error();
+        assert_eq!(Unsent::<String>::find(&*error), None); // another type
+        assert_eq!(handed_back(&error), Some(*name));
+        assert_eq!(handed_back(&error), None);
+    }
+}
+
+fn handed_back(error: &BoxError) -> Option<&'static str> {
+    Unsent::find(&**error)
 }
 
 #[test]
@@ -123,6 +145,7 @@ async fn a_late_failure_on_an_old_connection_does_not_touch_its_successor() {
     // This one would go past it, so it fails as the late one will: not sent.
     let error = Task::new(service.call("a")).error();
     assert!(error.downcast_ref::<NotSent>().is_some(), "{error:?}");
+    assert_eq!(handed_back(&error), Some("a"));
     // But the late one does not keep the others waiting for long.
     tokio::time::sleep(Duration::from_millis(21)).await;
     let mut call = Task::new(service.call("a"));
