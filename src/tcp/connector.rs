@@ -17,8 +17,9 @@ use super::tls::Tls;
 /// says how answers find their requests: [`InOrder`], [`ById`] or not at all ([`OneWay`]).
 ///
 /// The options' defaults are such that, on Linux and Android, a peer that has vanished, or can't be
-/// reached any more, is noticed within 20 s, whether something was sent to it or not. They don't notice a program that hangs while its kernel still
-/// acknowledges: only [`response_timeout`](Self::response_timeout) does.
+/// reached any more, is noticed within 20 s, whether something was sent to it or not. They don't
+/// notice a program that hangs while its kernel still acknowledges: only
+/// [`response_timeout`](Self::response_timeout) does.
 pub struct Connector<F, Req, A = InOrder> {
     pub(super) address: Arc<str>,
     pub(super) codec: F,

@@ -19,9 +19,9 @@ const SHORTEST_DELAY: Duration = Duration::from_millis(1);
 
 /// A watch over bytes that stay unacknowledged.
 ///
-/// TCP_USER_TIMEOUT should do it, and does it in most cases. But Linux counts from the last
-/// sign of life while it can't send at all: a peer that goes on sending its own bytes again, because
-/// it hears no acknowledgement, keeps a connection alive whose every byte is stuck here.
+/// TCP_USER_TIMEOUT should do it, and does it in most cases. But Linux counts from the last sign of
+/// life while it can't send at all: a peer that goes on sending its own bytes again, because it hears
+/// no acknowledgement, keeps a connection alive whose every byte is stuck here.
 pub(super) struct Watch {
     limit: Option<Duration>,
     /// Made once. While nobody asks it fires at most once.
@@ -44,9 +44,9 @@ impl Watch {
         }
     }
 
-    /// Ready when nothing was acknowledged for too long although something was to be: after the
-    /// limit and a second, at the next look. To be polled while something is under way. Where the platform doesn't
-    /// tell, never ready.
+    /// Ready when nothing was acknowledged for too long although something was to be: after the limit
+    /// and a second, at the next look. To be polled while something is under way. Where the platform
+    /// doesn't tell, never ready.
     pub(super) fn poll_stalled(
         &mut self,
         io: &impl Socket,
