@@ -148,17 +148,16 @@
 //! The generated clients turn an error into a `tonic::Status`. With `.map_err(Status::from)` it has
 //! the right code, and the [`Error`](crate::Error) as its source.
 //!
-//! | call | until the head of the answer is there | later |
+//! | call | connection lost before the head of the answer | after it |
 //! |---|---|---|
-//! | one message | replayed | (the answer is there) |
-//! | stream of requests | replayed with all that was sent, then it goes on; over the cap it fails | the same |
-//! | stream of answers | replayed | the stream ends with a `Status`, [a connection error](crate::is_conn_error) |
+//! | one message | replayed | |
+//! | stream of requests | replayed from its start, then it goes on; if more than the cap was read, it fails | it fails |
+//! | stream of answers | replayed | the stream ends with a `Status` that [`is_conn_error`](crate::is_conn_error) recognises |
 //! | both | as a stream of requests | as a stream of answers |
 //!
 //! A stream is read as it is sent, and only one attempt at a time reads it: a conversation does not
-//! have to end before it is sent, and no half of one is taken for a whole. (A stream of requests has
-//! its answer's head at the end, if the server sends it then.) While a call is held nobody reads its
-//! stream. After a GOAWAY the streams that the server has taken go on, and new calls have a new
+//! have to end before it is sent, and no half of one is taken for a whole. While a call is held nobody
+//! reads its stream. After a GOAWAY the streams that the server has taken go on, and new calls have a new
 //! connection. Once the answer has begun, nothing more is kept.
 //!
 //! A deadline of the call (`tonic::Request::set_timeout`) is one of each attempt for tonic's channel;
