@@ -133,14 +133,20 @@ mod redis;
 mod reqwest;
 #[cfg(feature = "rustls")]
 mod rustls;
+#[cfg(any(feature = "sqlx", feature = "tokio-postgres"))]
+mod sqlstate;
 #[cfg(feature = "sqlx")]
 mod sqlx;
 mod text;
 mod timeout;
+#[cfg(feature = "tokio-postgres")]
+mod tokio_postgres;
 #[cfg(feature = "tokio-tungstenite")]
 mod tokio_tungstenite;
 #[cfg(feature = "tonic")]
 mod tonic;
+#[cfg(feature = "ureq")]
+mod ureq;
 mod walk;
 
 pub use conn_error::{ConnError, ConnErrorKind, Outlook, Sent};
@@ -150,15 +156,15 @@ pub(crate) use walk::{Recognizer, cast, steps, walk};
 
 use std::error::Error;
 
-/// Who is asked at every step, in this order. `dns` comes before `io`, because its errors are
-/// `io::Error`s.
+/// Who is asked at every step, in this order. `dns` and `rustls` come before `io`, because (some of)
+/// their errors are `io::Error`s.
 const FAMILIES: &[walk::Inspect] = &[
     own::inspect,
     timeout::inspect,
     dns::inspect,
-    io::inspect,
     #[cfg(feature = "rustls")]
     rustls::inspect,
+    io::inspect,
     #[cfg(feature = "native-tls")]
     native_tls::inspect,
     #[cfg(feature = "hyper")]
@@ -177,8 +183,12 @@ const FAMILIES: &[walk::Inspect] = &[
     redis::inspect,
     #[cfg(feature = "sqlx")]
     sqlx::inspect,
+    #[cfg(feature = "tokio-postgres")]
+    tokio_postgres::inspect,
     #[cfg(feature = "tokio-tungstenite")]
     tokio_tungstenite::inspect,
+    #[cfg(feature = "ureq")]
+    ureq::inspect,
 ];
 
 /// Whether it comes from a client that may have followed redirects, whatever the request's type says:
