@@ -93,6 +93,7 @@ mod future;
 mod layer;
 mod link;
 mod observe;
+pub mod outbox;
 mod policy;
 pub mod reconnect;
 mod request;
@@ -114,6 +115,7 @@ pub use observe::MetricsObserver;
 pub use observe::Observer;
 #[cfg(feature = "tracing")]
 pub use observe::TracingObserver;
+pub use outbox::{Codec, Ticket};
 pub use policy::{ConnErrorPolicy, Decision, DefaultPolicy, Failure, PolicyFn, policy_fn};
 pub use reconnect::Reconnect;
 pub use request::{
