@@ -31,6 +31,10 @@ pub(super) fn write(error: &Inner, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         )?,
         Reason::QueueFull => write!(f, "{to} is down, and no place is left to hold the request")?,
         Reason::Deferred => write!(f, "{to} is down, and the outbox will deliver the request")?,
+        Reason::NotStored => write!(
+            f,
+            "{to} is down, and the outbox could not store the request"
+        )?,
         Reason::Closed => write!(f, "the outbox for {to} is closed")?,
     }
     match error.attempts {
