@@ -92,6 +92,7 @@ mod error;
 mod future;
 mod layer;
 mod link;
+mod mode;
 mod observe;
 pub mod outbox;
 mod policy;
@@ -108,14 +109,15 @@ pub use backoff::{Backoff, ExponentialBackoff};
 pub use classify::{ConnError, ConnErrorKind, Outlook, Sent, classify, is_conn_error};
 pub use error::{AttemptTimeout, Error, FailedAttempt, Reason};
 pub use future::ResponseFuture;
-pub use layer::{Inline, RetryOnConnErr};
+pub use layer::RetryOnConnErr;
 pub use link::{Limits, LinkStatus, Links, LinksSummary, WhenFull};
+pub use mode::{Inline, Mode};
 #[cfg(feature = "metrics")]
 pub use observe::MetricsObserver;
 pub use observe::Observer;
 #[cfg(feature = "tracing")]
 pub use observe::TracingObserver;
-pub use outbox::{Codec, Ticket};
+pub use outbox::{Codec, DeadLetter, Outbox, OutboxBuilder, OutboxError, Outcome, Receipt, Ticket};
 pub use policy::{ConnErrorPolicy, Decision, DefaultPolicy, Failure, PolicyFn, policy_fn};
 pub use reconnect::Reconnect;
 pub use request::{
