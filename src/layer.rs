@@ -7,6 +7,8 @@ use tower::retry::budget::Budget;
 use tower_layer::Layer;
 use tower_service::Service;
 
+#[cfg(feature = "http")]
+use crate::ByReturn;
 use crate::config::Config;
 use crate::{
     Backoff, BoxError, ByClone, ByTrait, ConnErrorPolicy, ConnRetry, DefaultPolicy, Inline, Limits,
@@ -87,6 +89,25 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
     /// and goes to the one peer. Default: [`Replayable`](crate::Replayable) says so.
     #[must_use]
     pub fn clone_requests(self) -> RetryOnConnErr<P, ByClone, M> {
+        RetryOnConnErr {
+            policy: self.policy,
+            config: self.config,
+            mode: self.mode,
+            model: PhantomData,
+        }
+    }
+
+    /// Never copies a request, whose body need not be `Clone` then: HTTP requests that are replayed
+    /// only if an error hands them back ([`Unsent`](crate::Unsent)), as those of the HTTP
+    /// [connections](crate::http::connection) do. Default:
+    /// [`Replayable`](crate::Replayable) copies them.
+    ///
+    /// A request that may have been sent is never replayed then, whatever its method, with
+    /// [`Reason::NotReplayable`](crate::Reason::NotReplayable).
+    #[cfg(feature = "http")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+    #[must_use]
+    pub fn never_copy(self) -> RetryOnConnErr<P, ByReturn, M> {
         RetryOnConnErr {
             policy: self.policy,
             config: self.config,

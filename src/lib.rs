@@ -90,6 +90,9 @@ pub mod classify;
 mod config;
 mod error;
 mod future;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub mod http;
 mod layer;
 mod link;
 mod mode;
@@ -97,8 +100,12 @@ mod observe;
 pub mod outbox;
 mod policy;
 pub mod reconnect;
+pub mod renew;
 mod request;
+#[cfg(all(test, shuttle))]
+mod schedules;
 mod service;
+mod sync;
 #[cfg(feature = "tcp")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]
 pub mod tcp;
@@ -109,6 +116,12 @@ pub use backoff::{Backoff, ExponentialBackoff};
 pub use classify::{ConnError, ConnErrorKind, Outlook, Sent, classify, is_conn_error};
 pub use error::{AttemptTimeout, Error, FailedAttempt, Reason};
 pub use future::ResponseFuture;
+#[cfg(feature = "http")]
+pub use http::{
+    HasStatus, IdempotencyKeyLayer, IdempotencyKeyService, KeyedRequest, ReplayBody,
+    ReplayBodyError, ReplayBodyLayer, ReplayBodyService, Unavailable, UnavailableFuture,
+    UnavailableLayer, UnavailableService,
+};
 pub use layer::RetryOnConnErr;
 pub use link::{Limits, LinkStatus, Links, LinksSummary, WhenFull};
 pub use mode::{Inline, Mode};
@@ -120,6 +133,9 @@ pub use observe::TracingObserver;
 pub use outbox::{Codec, DeadLetter, Outbox, OutboxBuilder, OutboxError, Outcome, Receipt, Ticket};
 pub use policy::{ConnErrorPolicy, Decision, DefaultPolicy, Failure, PolicyFn, policy_fn};
 pub use reconnect::Reconnect;
+pub use renew::Renew;
+#[cfg(feature = "http")]
+pub use request::ByReturn;
 pub use request::{
     ByClone, ByTrait, ConnectError, Destination, NotSent, Replayable, RequestModel, Unsent,
 };

@@ -6,6 +6,8 @@
 
 mod classify {
     mod chains;
+    mod generator;
+    mod hidden;
     mod negatives;
     mod policy;
     mod rows;
@@ -22,12 +24,22 @@ mod classify {
     mod hyper_util;
     #[cfg(all(feature = "native-tls", feature = "rustls"))]
     mod native_tls;
+    #[cfg(feature = "_tests")]
+    mod process;
+    #[cfg(feature = "_tests")]
+    mod redis;
     #[cfg(feature = "reqwest")]
     mod reqwest;
     #[cfg(feature = "rustls")]
     mod rustls;
+    #[cfg(feature = "_tests")]
+    mod sqlx;
     #[cfg(feature = "rustls")]
     mod tls_peer;
+    #[cfg(feature = "_tests")]
+    mod tokio_tungstenite;
     #[cfg(feature = "tonic")]
     mod tonic;
+    #[cfg(feature = "_tests")]
+    mod truth;
 }

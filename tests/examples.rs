@@ -66,3 +66,19 @@ async fn policy() {
     assert!(step(&text, 3).contains("2 attempts"), "{text}");
     assert!(step(&text, 4).contains("too long"), "{text}");
 }
+
+#[tokio::test]
+async fn tonic() {
+    let text = run("tonic").await;
+    assert!(step(&text, 1).contains("hello"), "{text}");
+    assert!(step(&text, 2).contains("Unavailable"), "{text}");
+    assert!(step(&text, 3).contains("read it 2 times"), "{text}");
+    assert!(step(&text, 4).contains("one more"), "{text}");
+    assert!(step(&text, 5).contains("a connection error"), "{text}");
+}
+
+#[tokio::test]
+async fn proxy() {
+    let text = run("proxy").await;
+    assert!(text.contains("2000 requests, 2000 answered"), "{text}");
+}

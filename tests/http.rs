@@ -11,9 +11,17 @@ mod calls;
 mod destinations;
 #[path = "http/hyper_util.rs"]
 mod hyper_util;
+#[path = "http/keys.rs"]
+mod keys;
 #[path = "http/passed_through.rs"]
 mod passed_through;
 #[path = "http/redirects.rs"]
 mod redirects;
 #[path = "http/reqwest.rs"]
 mod reqwest;
+#[path = "http/unavailable.rs"]
+mod unavailable;
+#[path = "http/upload_server.rs"]
+mod upload_server;
+#[path = "http/uploads.rs"]
+mod uploads;

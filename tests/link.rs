@@ -14,6 +14,7 @@ mod link {
     mod poison;
     mod readiness;
     mod replay;
+    mod retry_after;
     mod review;
     mod review2;
     mod stress;

@@ -5,6 +5,8 @@
 mod cancel;
 #[path = "reconnect/connections.rs"]
 mod connections;
+#[path = "reconnect/expiry.rs"]
+mod expiry;
 #[path = "reconnect/mock.rs"]
 mod mock;
 #[path = "reconnect/single_flight.rs"]

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::Duration;
 
 /// What an error says about the connection: which [kind](ConnErrorKind) of failure it is, whether
 /// the request was [sent](Sent), and whether [waiting can help](Outlook).
@@ -11,12 +12,16 @@ use std::fmt;
 /// assert_eq!(refused.outlook(), Outlook::Transient);
 /// assert_eq!(refused.with_sent(Sent::No).sent(), Sent::No);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConnError {
     kind: ConnErrorKind,
     sent: Sent,
     outlook: Outlook,
+    /// In ms, or [`UNSAID`]. Small, since every request that is held has one of these.
+    retry_after: u32,
 }
+
+const UNSAID: u32 = u32::MAX;
 
 impl ConnError {
     /// A connection error of this kind, with the careful assumptions: the request
@@ -26,6 +31,7 @@ impl ConnError {
             kind,
             sent: Sent::Maybe,
             outlook: Outlook::Transient,
+            retry_after: UNSAID,
         }
     }
 
@@ -41,6 +47,32 @@ impl ConnError {
         Self { outlook, ..self }
     }
 
+    /// The same with the peer's word about when it can be tried again: the time from now until the
+    /// next probe at the earliest, in whole milliseconds (rounded up) and up to 49 days. Default: none,
+    /// the [`Backoff`](crate::Backoff) alone decides.
+    ///
+    /// Meanwhile nobody tries, immediate replays included, unless [`wake`](crate::Links::wake) is
+    /// called: so bound a time that comes from the peer.
+    /// [`give_up_after`](crate::RetryOnConnErr::give_up_after) goes on.
+    #[must_use]
+    pub const fn with_retry_after(self, time: Duration) -> Self {
+        let ms = time.as_nanos().div_ceil(1_000_000);
+        let longest = UNSAID - 1;
+        let retry_after = if ms < longest as u128 {
+            ms as u32
+        } else {
+            longest
+        };
+        Self {
+            retry_after,
+            ..self
+        }
+    }
+
+    pub(super) const fn with_kind(self, kind: ConnErrorKind) -> Self {
+        Self { kind, ..self }
+    }
+
     /// What broke.
     pub const fn kind(&self) -> ConnErrorKind {
         self.kind
@@ -54,6 +86,28 @@ impl ConnError {
     /// Whether waiting can help.
     pub const fn outlook(&self) -> Outlook {
         self.outlook
+    }
+
+    /// How long the peer wants to be left alone.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self.retry_after {
+            UNSAID => None,
+            ms => Some(Duration::from_millis(ms as u64)),
+        }
+    }
+}
+
+impl fmt::Debug for ConnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("ConnError");
+        debug
+            .field("kind", &self.kind)
+            .field("sent", &self.sent)
+            .field("outlook", &self.outlook);
+        if let Some(wait) = self.retry_after() {
+            debug.field("retry_after", &wait);
+        }
+        debug.finish()
     }
 }
 
@@ -129,4 +183,25 @@ pub enum Outlook {
     Transient,
     /// Waiting can't help: a wrong certificate name, a host name that does not exist.
     Permanent,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peers_word_is_kept_to_the_millisecond() {
+        let error = ConnError::new(ConnErrorKind::Other);
+        let said = |wait: Duration| error.with_retry_after(wait).retry_after();
+        assert_eq!(error.retry_after(), None);
+        assert_eq!(said(Duration::ZERO), Some(Duration::ZERO));
+        assert_eq!(
+            said(Duration::from_micros(1_001)),
+            Some(Duration::from_millis(2))
+        );
+        let longest = Duration::from_millis(u64::from(u32::MAX) - 1);
+        assert_eq!(said(longest), Some(longest));
+        assert_eq!(said(Duration::MAX), Some(longest));
+        assert_eq!(size_of::<ConnError>(), 8);
+    }
 }

@@ -74,7 +74,10 @@ impl Context {
         self.content
     }
 
-    #[cfg_attr(not(feature = "hyper-util"), allow(dead_code))]
+    #[cfg_attr(
+        not(any(feature = "hyper-util", feature = "hyper-conn")),
+        allow(dead_code)
+    )]
     pub(super) fn set_per_stream(&mut self) {
         self.per_stream = true;
     }
@@ -155,9 +158,6 @@ impl Context {
             }
             kind => kind,
         };
-        let found = ConnError::new(kind)
-            .with_sent(found.sent())
-            .with_outlook(found.outlook());
-        Some(self.place(found))
+        Some(self.place(found.with_kind(kind)))
     }
 }

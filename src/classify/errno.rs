@@ -21,8 +21,16 @@ pub(super) fn meaning(code: i32) -> Option<Meaning> {
         libc::ENETDOWN | libc::ENETRESET | libc::ENODEV => Meaning::Conn(Conn::NetworkDown),
         libc::EADDRNOTAVAIL => Meaning::Conn(Conn::AddressUnavailable),
         libc::ETIMEDOUT => Meaning::Conn(Conn::Timeout),
-        libc::EMFILE | libc::ENFILE | libc::ENOBUFS => Meaning::Local(Outlook::Transient),
-        libc::EACCES | libc::EPERM => Meaning::Local(Outlook::Permanent),
+        libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => {
+            Meaning::Connecting(Conn::Local, Outlook::Transient)
+        }
+        // EAFNOSUPPORT: this machine has no IPv6, say.
+        libc::EACCES | libc::EPERM | libc::EAFNOSUPPORT => {
+            Meaning::Connecting(Conn::Local, Outlook::Permanent)
+        }
+        libc::EADDRINUSE => Meaning::Connecting(Conn::AddressUnavailable, Outlook::Transient),
+        // Of a Unix socket: the server has not made it yet (`unix(7)`).
+        libc::ENOENT => Meaning::Connecting(Conn::Refused, Outlook::Transient),
         _ => return None,
     })
 }
@@ -56,9 +64,11 @@ pub(super) fn meaning(code: i32) -> Option<Meaning> {
         // WSATRY_AGAIN, WSANO_RECOVERY
         11002 | 11003 => Meaning::Dns(Outlook::Transient),
         // WSAEMFILE, WSAENOBUFS
-        10024 | 10055 => Meaning::Local(Outlook::Transient),
-        // WSAEACCES, ERROR_ACCESS_DENIED
-        10013 | 5 => Meaning::Local(Outlook::Permanent),
+        10024 | 10055 => Meaning::Connecting(Conn::Local, Outlook::Transient),
+        // WSAEACCES, ERROR_ACCESS_DENIED, WSAEAFNOSUPPORT
+        10013 | 5 | 10047 => Meaning::Connecting(Conn::Local, Outlook::Permanent),
+        // WSAEADDRINUSE
+        10048 => Meaning::Connecting(Conn::AddressUnavailable, Outlook::Transient),
         _ => return None,
     })
 }

@@ -13,8 +13,8 @@ use super::{ConnErrorKind, Outlook};
 pub(super) enum Meaning {
     /// A connection error.
     Conn(ConnErrorKind),
-    /// A connection error if it came up while connecting: a limit or a rule of this machine.
-    Local(Outlook),
+    /// A connection error of this kind if it came up while connecting, and only then.
+    Connecting(ConnErrorKind, Outlook),
     /// A failed name resolution.
     #[cfg_attr(not(windows), allow(dead_code))]
     Dns(Outlook),
@@ -24,6 +24,12 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
     let Some(io) = cast::<io::Error>(error) else {
         return Flow::Pass;
     };
+    note_system_error(io, context);
+    Flow::Next
+}
+
+/// What this error is evidence for, at this position.
+pub(super) fn note_system_error(io: &io::Error, context: &mut Context) {
     // An io::Error that nothing is known about is known not to be any of the others: an EINVAL is
     // not "some error while connecting".
     context.assume(None);
@@ -39,17 +45,31 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
     };
     match meaning {
         Some(Meaning::Conn(kind)) => context.note(kind),
-        Some(Meaning::Local(outlook)) if context.is_connecting() => {
-            context.note_outlook(ConnErrorKind::Local, outlook);
+        Some(Meaning::Connecting(kind, outlook)) if context.is_connecting() => {
+            context.note_outlook(kind, outlook);
         }
         Some(Meaning::Dns(outlook)) => {
             context.set_connecting();
             context.note_outlook(ConnErrorKind::Dns, outlook);
         }
-        Some(Meaning::Local(_)) | None => {}
+        Some(Meaning::Connecting(..)) | None => {}
     }
-    Flow::Next
 }
+
+/// The kinds that are about a connection wherever they come up.
+pub(super) const CONNECTION_KINDS: &[io::ErrorKind] = &[
+    io::ErrorKind::ConnectionRefused,
+    io::ErrorKind::ConnectionReset,
+    io::ErrorKind::ConnectionAborted,
+    io::ErrorKind::BrokenPipe,
+    io::ErrorKind::NotConnected,
+    io::ErrorKind::UnexpectedEof,
+    io::ErrorKind::HostUnreachable,
+    io::ErrorKind::NetworkUnreachable,
+    io::ErrorKind::NetworkDown,
+    io::ErrorKind::AddrNotAvailable,
+    io::ErrorKind::TimedOut,
+];
 
 fn by_kind(kind: io::ErrorKind) -> Option<Meaning> {
     use ConnErrorKind as Conn;
@@ -65,7 +85,8 @@ fn by_kind(kind: io::ErrorKind) -> Option<Meaning> {
         Io::NetworkDown => Meaning::Conn(Conn::NetworkDown),
         Io::AddrNotAvailable => Meaning::Conn(Conn::AddressUnavailable),
         Io::TimedOut => Meaning::Conn(Conn::Timeout),
-        Io::PermissionDenied => Meaning::Local(Outlook::Permanent),
+        Io::PermissionDenied => Meaning::Connecting(Conn::Local, Outlook::Permanent),
+        Io::AddrInUse => Meaning::Connecting(Conn::AddressUnavailable, Outlook::Transient),
         _ => return None,
     })
 }

@@ -38,8 +38,13 @@
 //! | TLS: certificate, name, version, cipher, ALPN, a peer that does not speak TLS | [`Tls`] | permanent |
 //! | TLS: a certificate that is not valid yet (a clock that is not set yet) | [`Tls`] | transient |
 //! | TLS, later: a broken record | [`Tls`] | transient |
-//! | while connecting only: EMFILE, ENFILE, ENOBUFS | [`Local`] | transient |
-//! | while connecting only: EACCES, EPERM | [`Local`] | permanent |
+//! | while connecting only: EMFILE, ENFILE, ENOBUFS, ENOMEM | [`Local`] | transient |
+//! | while connecting only: EACCES, EPERM, EAFNOSUPPORT | [`Local`] | permanent |
+//! | while connecting only: EADDRINUSE | [`AddressUnavailable`] | transient |
+//! | while connecting only: ENOENT (a Unix socket that is not there) | [`Refused`] | transient |
+//!
+//! | redis: a dropped connection; sqlx: SQLSTATE 57P01, 57P02, 57P05, class 08; WebSockets: no close frame, or one already | [`Closed`] | transient |
+//! | sqlx: SQLSTATE 57P03, 53300 (a server that takes no connection) | [`Refused`] | transient |
 //!
 //! The `io::ErrorKind`s and the Windows codes of the same meaning count in the same way. What is
 //! found further in wins over what is found further out, because libraries make up outer kinds.
@@ -61,16 +66,25 @@
 //! | above the last stream of a received GOAWAY, or a received REFUSED_STREAM (RFC 9113 §6.8, §8.7) | h2 |
 //! | a resolver's error | any |
 //! | a handshake's error | rustls, native-tls |
+//! | a connection that the server refused (57P03, 53300) | sqlx |
+//! | an HTTP upgrade that was not finished, a message after the close frame | tokio-tungstenite |
 //!
-//! For reqwest this is about the *last hop*: an earlier hop of a redirect may have been read, and
-//! nothing in the error tells.
+//! All this is about the one exchange that failed. Where a call makes several (two statements, each on
+//! a connection that it gets first), nothing in the second one's error tells about the first: give
+//! each a call of its own. So it is with redirects: for reqwest this is about the *last hop*; an
+//! earlier one may have been read.
 //!
 //! # What can't be seen
 //!
 //! - An error that is only text any more (`io::Error::other(error.to_string())`).
-//! - The error directly below a `#[error(transparent)]` of thiserror, or inside an `anyhow::Error`
-//!   without context that was boxed: both pass on the *source* of what they hold, not the thing
-//!   itself. [`DefaultPolicy::recognize`](crate::DefaultPolicy::recognize) helps.
+//! - The error directly below a `#[error(transparent)]` of thiserror, inside an `anyhow::Error`
+//!   without context that was boxed, or in a type without `source()`: they do not pass on what they
+//!   hold. If that is an `io::Error` or a timer's, and both `Debug` and `Display` show it as std does, it
+//!   is seen all the same; for other types,
+//!   [`DefaultPolicy::recognize`](crate::DefaultPolicy::recognize) helps.
+//! - What a client says only by a variant or a predicate of its own, without a source: a closed
+//!   connection is `is_closed()` in tokio-postgres, `StateError::ConnectionAborted` in rumqttc. These
+//!   take a recogniser each, too.
 //! - An error type of another major version of a library.
 //!
 //! [`Refused`]: ConnErrorKind::Refused
@@ -104,6 +118,7 @@ mod gai;
 mod h2;
 #[cfg(feature = "hickory")]
 mod hickory;
+mod hidden;
 #[cfg(feature = "hyper")]
 mod hyper;
 #[cfg(feature = "hyper-util")]
@@ -112,17 +127,25 @@ mod io;
 #[cfg(feature = "native-tls")]
 mod native_tls;
 mod own;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 #[cfg(feature = "rustls")]
 mod rustls;
+#[cfg(feature = "sqlx")]
+mod sqlx;
 mod text;
 mod timeout;
+#[cfg(feature = "tokio-tungstenite")]
+mod tokio_tungstenite;
 #[cfg(feature = "tonic")]
 mod tonic;
 mod walk;
 
 pub use conn_error::{ConnError, ConnErrorKind, Outlook, Sent};
+#[cfg(feature = "tcp")]
+pub(crate) use walk::walk_connecting;
 pub(crate) use walk::{Recognizer, cast, steps, walk};
 
 use std::error::Error;
@@ -150,12 +173,30 @@ const FAMILIES: &[walk::Inspect] = &[
     tonic::inspect,
     #[cfg(feature = "hickory")]
     hickory::inspect,
+    #[cfg(feature = "redis")]
+    redis::inspect,
+    #[cfg(feature = "sqlx")]
+    sqlx::inspect,
+    #[cfg(feature = "tokio-tungstenite")]
+    tokio_tungstenite::inspect,
 ];
+
+/// Whether it comes from a client that may have followed redirects, whatever the request's type says:
+/// an `http::Request` may be made reqwest's further in.
+pub(crate) fn may_have_redirected(error: &(dyn Error + 'static)) -> bool {
+    #[cfg(feature = "reqwest")]
+    return steps(error).any(|error| cast::<::reqwest::Error>(error).is_some());
+    #[cfg(not(feature = "reqwest"))]
+    {
+        let _ = error;
+        false
+    }
+}
 
 /// What this error says about the connection, if it is about the connection at all.
 ///
-/// Allocates nothing, takes at most 64 steps, and never panics: a chain may be a cycle, or as long
-/// as it likes. See the [module](mod@crate::classify) for what counts.
+/// Allocates nothing (the texts of an error of unknown type may), takes at most 64 steps, and never
+/// panics: a chain may be a cycle, or as long as it likes. See the [module](mod@crate::classify) for what counts.
 pub fn classify(error: &(dyn Error + 'static)) -> Option<ConnError> {
     walk(error, &[])
 }

@@ -2,10 +2,14 @@
 
 use std::error::Error;
 
+#[cfg(feature = "http")]
+use super::ConnError;
 use super::ConnErrorKind;
 use super::context::Context;
 use super::walk::{Flow, cast};
 use crate::AttemptTimeout;
+#[cfg(feature = "hyper-conn")]
+use crate::http::connection::{ConnectionClosed, RequestError};
 use crate::request::{ConnectError, NotSent};
 
 pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
@@ -17,6 +21,18 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
     // `Unsent<Req>` is generic, so it can't be asked for; its source is a `NotSent`.
     if cast::<NotSent>(error).is_some() {
         context.set_unsent();
+        return Flow::Next;
+    }
+    #[cfg(feature = "hyper-conn")]
+    if cast::<ConnectionClosed>(error).is_some() {
+        // Whatever ended the connection was not this request's doing.
+        context.set_unsent();
+        context.set_certain(ConnErrorKind::Closed);
+        return Flow::Next;
+    }
+    #[cfg(feature = "hyper-conn")]
+    if cast::<RequestError>(error).is_some() {
+        context.set_per_stream();
         return Flow::Next;
     }
     if cast::<AttemptTimeout>(error).is_some() {
@@ -32,6 +48,17 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
             }
             None => Flow::Into(error.inner()),
         };
+    }
+    #[cfg(feature = "http")]
+    if let Some(answer) = cast::<crate::Unavailable>(error) {
+        let found = ConnError::new(ConnErrorKind::Other);
+        let wait = answer.retry_after();
+        context.note_error(wait.map_or(found, |wait| found.with_retry_after(wait)));
+        return Flow::Stop;
+    }
+    #[cfg(feature = "http")]
+    if cast::<crate::ReplayBodyError>(error).is_some() {
+        return Flow::NotConn;
     }
     #[cfg(feature = "tcp")]
     if let Some(error) = cast::<crate::tcp::Error>(error) {

@@ -1,21 +1,33 @@
 use std::fmt::{self, Write};
 
-/// An error's own text, on the stack. Only for the two errors of other people's making that say in
-/// no other way what they are.
+/// An error's own text, on the stack. Only for errors of other people's making that say in no other
+/// way what they are.
 pub(super) struct Text {
-    bytes: [u8; 256],
+    bytes: [u8; SIZE],
     len: usize,
 }
 
+const SIZE: usize = 512;
+
 impl Text {
+    const EMPTY: Self = Self {
+        bytes: [0; SIZE],
+        len: 0,
+    };
+
     /// `None` if it is longer than what is looked for, or can't be written.
     pub(super) fn of<T: fmt::Display + ?Sized>(shown: &T) -> Option<Self> {
-        let mut text = Self {
-            bytes: [0; 256],
-            len: 0,
-        };
+        let mut text = Self::EMPTY;
         write!(text, "{shown}").ok()?;
         Some(text)
+    }
+
+    /// As much of it as there is room for, and no more than its first paragraph: in reports a
+    /// backtrace follows, which takes long to write.
+    pub(super) fn start_of(shown: fmt::Arguments<'_>) -> Self {
+        let mut start = Start(Self::EMPTY);
+        let _ = start.write_fmt(shown); // it ends with an error where it is full
+        start.0
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
@@ -33,18 +45,49 @@ impl Write for Text {
     }
 }
 
+/// What [`Text::start_of`] writes to.
+struct Start(Text);
+
+impl Write for Start {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        let text = &mut self.0;
+        for &byte in part.as_bytes() {
+            if byte == b'\n' && text.as_bytes().ends_with(b"\n") {
+                text.len -= 1;
+                return Err(fmt::Error);
+            }
+            let free = text.bytes.get_mut(text.len).ok_or(fmt::Error)?;
+            *free = byte;
+            text.len += 1;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Text;
+    use super::{SIZE, Text};
 
     #[test]
     fn keeps_up_to_its_size_and_refuses_more() {
-        let fits = "x".repeat(256);
+        let fits = "x".repeat(SIZE);
         assert_eq!(
             Text::of(&fits).map(|text| text.as_bytes().to_vec()),
             Some(fits.into_bytes())
         );
-        assert!(Text::of(&"x".repeat(257)).is_none());
+        assert!(Text::of(&"x".repeat(SIZE + 1)).is_none());
         assert!(Text::of(&"").is_some_and(|text| text.as_bytes().is_empty()));
+    }
+
+    #[test]
+    fn the_start_is_one_paragraph_and_not_more_than_its_size() {
+        let start = |text: &str| {
+            let start = Text::start_of(format_args!("{text}"));
+            String::from_utf8_lossy(start.as_bytes()).into_owned()
+        };
+        assert_eq!(start(""), "");
+        assert_eq!(start("one\ntwo"), "one\ntwo");
+        assert_eq!(start("one\n\ntwo"), "one");
+        assert_eq!(start(&"x".repeat(SIZE + 1)), "x".repeat(SIZE));
     }
 }

@@ -3,7 +3,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::context::Context;
-use super::{ConnError, FAMILIES};
+use super::{ConnError, FAMILIES, hidden};
 
 /// Longer chains are walked this far. Real ones have at most a dozen steps; a chain can also be a
 /// cycle.
@@ -36,7 +36,22 @@ pub(crate) fn walk(
     error: &(dyn Error + 'static),
     recognizers: &[Arc<Recognizer>],
 ) -> Option<ConnError> {
+    walk_from(Context::default(), error, recognizers)
+}
+
+/// The same of an error that came up while a connection was being made.
+#[cfg(feature = "tcp")]
+pub(crate) fn walk_connecting(error: &(dyn Error + 'static)) -> Option<ConnError> {
     let mut context = Context::default();
+    context.set_connecting();
+    walk_from(context, error, &[])
+}
+
+fn walk_from(
+    mut context: Context,
+    error: &(dyn Error + 'static),
+    recognizers: &[Arc<Recognizer>],
+) -> Option<ConnError> {
     let mut step = Some(error);
     for _ in 0..MAX_STEPS {
         let Some(error) = step else { break };
@@ -44,7 +59,14 @@ pub(crate) fn walk(
             return Some(context.place(found));
         }
         step = match inspect(error, &mut context) {
-            Flow::Pass | Flow::Next => below(error),
+            Flow::Pass => {
+                let next = below(error);
+                if next.is_none() {
+                    hidden::inspect(error, &mut context);
+                }
+                next
+            }
+            Flow::Next => below(error),
             Flow::Into(inner) => Some(inner),
             Flow::Stop => break,
             Flow::NotConn => {

@@ -1,9 +1,12 @@
 //! What a caller gets when a request could not be answered.
 
+mod advice;
 mod cause;
 mod display;
 mod history;
 mod reason;
+#[cfg(feature = "tonic")]
+mod status;
 mod timeout;
 
 pub(crate) use cause::Cause;

@@ -11,6 +11,7 @@ use tower_service::Service;
 use super::Call;
 use super::more::More;
 use super::slow::Step;
+use crate::classify::may_have_redirected;
 use crate::error::{Cause, Inner};
 use crate::link::{After, Failed, LastError, Table};
 use crate::mode::Mode;
@@ -112,12 +113,16 @@ where
         }
         if conn_error.sent() == Sent::Maybe {
             slow.maybe_sent = true;
-        } else if called && may_redirect && !table.config().redirects_off {
+        } else if called
+            && !table.config().redirects_off
+            && (may_redirect || may_have_redirected(&*error))
+        {
             // The error proves something about the last hop only.
             slow.redirect_doubt = !slow.maybe_sent;
             slow.maybe_sent = true;
         }
-        let breaks = breaks_one_connection(conn_error.kind());
+        // Who is told to wait has heard from the peer, not only from a connection.
+        let breaks = breaks_one_connection(conn_error.kind()) && conn_error.retry_after().is_none();
         // What was not sent broke nothing. Where order is strict, nobody may pass the head anyway.
         let in_order = table.config().in_order;
         let blamed = breaks && called && conn_error.sent() == Sent::Maybe && !in_order;
@@ -156,6 +161,9 @@ where
         let broke = slow.broke.into();
         let how = Failed {
             began: table.time(began),
+            not_before: conn_error
+                .retry_after()
+                .map_or(Duration::ZERO, |wait| table.time(now).saturating_add(wait)),
             breaks: breaks || cut_short,
             blamed,
             immediate: immediate && !cut_short,

@@ -30,8 +30,6 @@ pub(super) struct State {
     /// Callers who wait for a place.
     pub(super) room: BTreeMap<Id, Applicant>,
     pub(super) next_sweep: Time,
-    /// The last summary.
-    pub(super) told: (usize, usize),
 }
 
 /// A caller who waits for a place.

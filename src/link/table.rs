@@ -1,5 +1,5 @@
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, PoisonError};
 use std::task::{Wake, Waker};
 
 use tokio::sync::watch;
@@ -11,6 +11,8 @@ use super::state::{After, Answer, Failed, Id, Link, Time};
 use super::{LinksSummary, Place, Room, WhenFull};
 use crate::backoff::{Delays, ErasedBackoff};
 use crate::config::Config;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 use crate::{ConnError, Destination, ExponentialBackoff};
 
 /// All links of a layer: a lock around their state machines, and the wakers.
@@ -26,6 +28,7 @@ pub(crate) struct Table {
     config: Config,
     state: Mutex<State>,
     shut: AtomicUsize,
+    /// The last summary, to be read in the channel's lock: these two are not the checker's.
     down: AtomicUsize,
     waiting: AtomicUsize,
     summary: watch::Sender<LinksSummary>,
@@ -311,16 +314,17 @@ impl Table {
     }
 
     pub(super) fn wake(&self) {
-        self.run(|state, now, effects| {
-            let all: Vec<_> = state.links.keys().cloned().collect();
-            for destination in all {
+        let all: Vec<_> = self.lock().links.keys().cloned().collect();
+        // One at a time: each may have to set its own watchdog.
+        for destination in all {
+            self.run(|state, now, effects| {
                 let former = state.link(&destination, effects, |entry, wakes| {
                     let down = entry.link.wake(now, wakes);
                     if down { entry.delays.take() } else { None }
                 });
                 effects.trash.extend(former.flatten());
-            }
-        });
+            });
+        }
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<LinksSummary> {
@@ -353,10 +357,11 @@ impl Table {
                 _ => self.gate.fetch_or(1, Ordering::Relaxed),
             };
             let summary = (state.down, state.held + state.room.len());
-            let news = std::mem::replace(&mut state.told, summary) != summary;
-            self.down.store(summary.0, Ordering::Relaxed);
-            self.waiting.store(summary.1, Ordering::Relaxed);
-            (result, news)
+            let former = (
+                self.down.swap(summary.0, Ordering::Relaxed),
+                self.waiting.swap(summary.1, Ordering::Relaxed),
+            );
+            (result, former != summary)
         };
         effects.wakes.into_iter().for_each(Waker::wake);
         if let Some((watchdog, at, slack)) = effects.watch {

@@ -1,6 +1,6 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Table;
 use crate::Destination;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Sees to it that a turn passes on even if both callers who have timers for it are stalled.
 ///

@@ -6,7 +6,8 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::shared::{Generation, Lease, Shared, Waiter};
+use super::line::{Generation, Place};
+use super::shared::{Lease, Shared, Waiter};
 use crate::{BoxError, NotSent, classify};
 
 pin_project! {
@@ -39,6 +40,8 @@ pin_project! {
             request: Option<Req>,
             // Keeps the place until the call.
             waiter: Option<Waiter<M, T>>,
+            // The same among those who wait until this connection is ready.
+            place: Option<Place>,
         },
         /// Waits for the answer.
         Calling {
@@ -47,7 +50,7 @@ pin_project! {
             generation: Generation,
         },
         /// Was not sent.
-        Failed { error: Option<NotSent> },
+        Failed { error: Option<NotSent>, request: Option<Req> },
     }
 }
 
@@ -66,6 +69,7 @@ where
         request: Req,
     ) -> Self {
         let state = State::Readying {
+            place: Some(Place::join(&lease.generation)),
             lease,
             request: Some(request),
             waiter: None,
@@ -78,6 +82,7 @@ where
         future: <M::Response as Service<Req>>::Future,
         generation: Generation,
     ) -> Self {
+        generation.life.touch();
         Self::new(shared, State::Calling { future, generation })
     }
 
@@ -99,6 +104,7 @@ where
         match shared.unheard() {
             Some(error) => Self::Failed {
                 error: Some(NotSent::new(error)),
+                request,
             },
             None => Self::Connecting {
                 waiter: Some(Waiter::new(shared)),
@@ -115,6 +121,7 @@ where
     M::Response: Service<Req> + Clone,
     <M::Response as Service<Req>>::Error: Into<BoxError>,
     T: Clone,
+    Req: Send + 'static,
 {
     type Output = Result<<M::Response as Service<Req>>::Response, BoxError>;
 
@@ -124,26 +131,38 @@ where
             let next = match this.state.as_mut().project() {
                 StateProj::Connecting { waiter, request } => {
                     let place = waiter.as_mut().expect(POLLED_AGAIN);
-                    let lease = ready!(this.shared.poll_lease(place, cx))?;
+                    let lease = match ready!(this.shared.poll_lease(place, cx)) {
+                        Ok(lease) => lease,
+                        Err(error) => {
+                            let request = request.take().expect(POLLED_AGAIN);
+                            return Poll::Ready(Err(error.handing_back(request).into()));
+                        }
+                    };
                     State::Readying {
                         lease,
                         request: request.take(),
                         waiter: waiter.take(),
+                        place: None,
                     }
                 }
                 StateProj::Readying {
                     lease,
                     request,
                     waiter,
+                    place,
                 } => {
-                    let Poll::Ready(ready) = lease.conn.poll_ready(cx) else {
-                        // From here on the connection says whose turn it is.
+                    let ready = lease.conn.poll_ready(cx);
+                    if place.is_none() && (ready.is_pending() || !lease.generation.is_free()) {
+                        *place = Some(Place::join(&lease.generation));
                         *waiter = None;
-                        return Poll::Pending;
-                    };
-                    match ready {
+                    }
+                    match ready!(ready) {
                         Ok(()) => {
+                            if let Some(place) = place {
+                                ready!(place.poll_turn(cx));
+                            }
                             let request = request.take().expect(POLLED_AGAIN);
+                            lease.generation.life.touch();
                             State::Calling {
                                 future: lease.conn.call(request),
                                 generation: lease.generation.clone(),
@@ -151,10 +170,18 @@ where
                         }
                         Err(error) => {
                             *waiter = None;
+                            *place = None;
                             if lease.fresh {
                                 // Made for this call, and dead already: it was the attempt.
                                 let error = this.shared.stillborn(&lease.generation, error);
-                                return Poll::Ready(Err(NotSent::new(error).into()));
+                                let request = request.take().expect(POLLED_AGAIN);
+                                let error = NotSent::new(error).handing_back(request);
+                                return Poll::Ready(Err(error.into()));
+                            }
+                            if lease.generation.has_failed_calls() {
+                                // They were before it on that connection, and may be again.
+                                let error = NotSent::new(error);
+                                return Poll::Ready(Err(error.into()));
                             }
                             let others = std::mem::take(&mut lease.generation);
                             this.shared.fell(others, error);
@@ -162,19 +189,25 @@ where
                         }
                     }
                 }
-                StateProj::Failed { error } => {
+                StateProj::Failed { error, request } => {
                     let error = error.take().expect(POLLED_AGAIN);
-                    return Poll::Ready(Err(error.into()));
+                    let request = request.take().expect(POLLED_AGAIN);
+                    return Poll::Ready(Err(error.handing_back(request).into()));
                 }
                 StateProj::Calling { future, generation } => {
                     let result = ready!(future.poll(cx)).map_err(Into::into);
+                    generation.life.touch();
                     if let Err(error) = &result {
                         if classify(&**error).is_some() {
+                            generation.call_failed();
                             this.shared.retire(generation);
                         }
                     }
                     // It has heard: from here on nobody need wait for it.
-                    this.state.set(State::Failed { error: None });
+                    this.state.set(State::Failed {
+                        error: None,
+                        request: None,
+                    });
                     return Poll::Ready(result);
                 }
             };

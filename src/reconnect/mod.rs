@@ -27,23 +27,27 @@
 //!
 //! - **`poll_ready` never fails and never waits.** An error of connecting belongs to the call that
 //!   needed the connection: its future ends with a [`ConnectError`](crate::ConnectError), the
-//!   proof that the request was [not sent](crate::Sent::No).
+//!   proof that the request was [not sent](crate::Sent::No). It [hands the request
+//!   back](crate::Unsent), so that one that can't be copied can be replayed.
 //! - **One attempt at a time**, however many callers. When it fails, everybody who waited for it
 //!   gets its error (they share it through an [`Arc`](std::sync::Arc)); the next call begins a new
 //!   one. There is no delay between attempts: that is the business of the retry layer above.
 //! - **Nobody is held up by another caller.** Any caller that is polled drives the attempt;
 //!   dropping one, or not polling it any more, leaves it to the others. If all of them are dropped
 //!   the attempt is kept for the next call.
-//! - **Order.** Callers that waited get the connection first come, first served, unless one is not
-//!   polled within 20 ms; it loses its place then. (So where several wait, a tokio runtime with its timer is needed.) When the connection is there and ready, [`call`](tower_service::Service::call)
+//! - **Order.** Callers that waited get the connection, and room on one that is busy, first come,
+//!   first served, unless one is not polled within 20 ms; it loses its place then. (So where several wait, a tokio runtime with its timer is needed.) When the connection is there and ready, [`call`](tower_service::Service::call)
 //!   itself hands the request over.
 //! - **A dead connection is not handed out again.** Dead means that its `poll_ready` failed, or
 //!   that a call on it failed with what [`classify`](crate::classify()) takes for a connection
 //!   error. A late failure on an old connection does not touch its successor.
 //!   If the connection turns out dead before it took the request, a new one is made within the same
-//!   call, once. Only where others were waiting for answers on that connection and have not heard of
-//!   its end yet, the call fails with them, [not sent](crate::Sent::No): it would go past them
-//!   otherwise.
+//!   call, once. Only where others were waiting for answers on that connection, and have not heard of
+//!   its end yet or have failed while this call waited, it fails with them,
+//!   [not sent](crate::Sent::No): it would go past them otherwise.
+//!
+//! - **An old connection is not handed out either**, where [`max_age`](Reconnect::max_age) or
+//!   [`idle_timeout`](Reconnect::idle_timeout) say so: middleboxes forget connections.
 //!
 //! # What it expects
 //!
@@ -58,6 +62,8 @@
 
 mod attempt;
 mod future;
+mod life;
+mod line;
 mod service;
 mod shared;
 mod waiters;

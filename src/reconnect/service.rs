@@ -2,6 +2,7 @@ use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tower_service::Service;
 
@@ -38,6 +39,37 @@ impl<M: Service<T>, T: Clone> Reconnect<M, T> {
 }
 
 impl<M: Service<T>, T> Reconnect<M, T> {
+    /// For how long a connection is handed out. Default: for as long as it lives.
+    ///
+    /// The first call after that makes a new one; calls in flight on the old one finish
+    /// undisturbed, and later calls may reach the peer before them. Set it where a load balancer
+    /// should get a chance to choose again, or a name to be resolved again. Zero makes one for each
+    /// call that finds no other at it.
+    ///
+    /// Holds for all clones, and for the connections that are made from now on.
+    #[must_use]
+    pub fn max_age(self, limit: Duration) -> Self {
+        self.shared
+            .set_limits(|limits| limits.max_age = Some(limit));
+        self
+    }
+
+    /// A connection on which nothing was called and nothing answered for so long is not handed out
+    /// again: the call makes a new one. Default: none.
+    ///
+    /// Middleboxes forget connections, some without a word to either end: a NAT should remember one
+    /// for 2 h 4 min (RFC 5382 §5), many forget sooner, load balancers after a few minutes. Where
+    /// keepalive probes don't prevent that (those of this crate's TCP client do), set this to
+    /// less. It is decided at the call, without a timer: the old connection stays open until then.
+    ///
+    /// Holds for all clones, and for the connections that are made from now on.
+    #[must_use]
+    pub fn idle_timeout(self, limit: Duration) -> Self {
+        self.shared
+            .set_limits(|limits| limits.idle_timeout = Some(limit));
+        self
+    }
+
     /// Is a connection there, as far as is known?
     ///
     /// A connection that has died is still counted until a call finds out.
@@ -53,6 +85,7 @@ where
     M::Response: Service<Req> + Clone,
     <M::Response as Service<Req>>::Error: Into<BoxError>,
     T: Clone,
+    Req: Send + 'static,
 {
     type Response = <M::Response as Service<Req>>::Response;
     type Error = BoxError;
@@ -70,12 +103,12 @@ where
         };
         // The usual case, a connection that is ready: the request is handed over here and now, so
         // that requests reach the connection in the order of the calls. If it is not ready, the
-        // future asks again, with a waker.
+        // future asks again, with a waker; nor does it go past others who wait for that.
         match lease
             .conn
             .poll_ready(&mut Context::from_waker(Waker::noop()))
         {
-            Poll::Ready(Ok(())) => {
+            Poll::Ready(Ok(())) if lease.generation.is_free() => {
                 let future = lease.conn.call(request);
                 ResponseFuture::called(&self.shared, future, lease.generation)
             }
@@ -83,7 +116,7 @@ where
                 self.shared.fell(lease.generation, error);
                 ResponseFuture::connect(&self.shared, request)
             }
-            Poll::Pending => ResponseFuture::ready(&self.shared, lease, request),
+            _ => ResponseFuture::ready(&self.shared, lease, request),
         }
     }
 }

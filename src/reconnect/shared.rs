@@ -1,5 +1,6 @@
+use std::error::Error;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -8,12 +9,19 @@ use tokio::time::{Instant, Sleep, sleep};
 use tower_service::Service;
 
 use super::attempt::Attempt;
+use super::life::Limits;
+use super::line::{Calls, Generation};
 use super::waiters::{SharedError, Waiters};
+#[cfg(feature = "hyper-conn")]
+use crate::classify::{cast, steps};
+#[cfg(feature = "hyper-conn")]
+use crate::http::connection::ConnectionClosed;
+use crate::sync::{Mutex, MutexGuard};
 use crate::{BoxError, ConnectError};
 
 /// For how long at most a caller lets those go first who came before it. They have been woken; but
 /// they may have been dropped without a trace, or never be polled again.
-const PATIENCE: Duration = Duration::from_millis(20);
+pub(super) const PATIENCE: Duration = Duration::from_millis(20);
 
 /// For how long a dead connection's calls may take to hear of it, before others go past them.
 const HEARING: Duration = Duration::from_millis(20);
@@ -29,6 +37,7 @@ struct State<M: Service<T>, T> {
     /// Tells the connections apart, so that a late failure on an old one can't end a new one. All
     /// calls on the connection hold it too.
     generation: Generation,
+    limits: Limits,
     /// The last connection that was found dead.
     fallen: Option<Fallen>,
     /// `None` while somebody polls it: no lock is held then.
@@ -41,14 +50,22 @@ impl<M: Service<T>, T> State<M, T> {
         self.generation = Generation::default();
         self.live.take()
     }
-}
 
-/// One of these for each connection.
-pub(super) type Generation = Arc<()>;
+    /// Ends a connection that is too old, or was idle for too long.
+    fn end_if_expired(&mut self) -> Option<M::Response> {
+        self.live.as_ref()?;
+        // One is ours.
+        let calls = Arc::strong_count(&self.generation) - 1;
+        match self.limits.allow(&self.generation.life, calls) {
+            true => None,
+            false => self.end(),
+        }
+    }
+}
 
 struct Fallen {
     /// Held by those who have not heard of it yet.
-    generation: Weak<()>,
+    generation: Weak<Calls>,
     at: Instant,
     error: SharedError,
 }
@@ -69,6 +86,7 @@ impl<M: Service<T>, T: Clone> Shared<M, T> {
             state: Mutex::new(State {
                 live: None,
                 generation: Generation::default(),
+                limits: Limits::default(),
                 fallen: None,
                 attempt: Some(Attempt::new(maker, target)),
             }),
@@ -91,10 +109,14 @@ impl<M: Service<T>, T> Shared<M, T> {
 
     /// Like [`retire`](Self::retire), for who found the connection dead before it took a request.
     pub(super) fn fell(&self, generation: Generation, error: impl Into<BoxError>) {
+        let error = error.into();
+        if !is_ordered(&*error) {
+            return self.retire(&generation);
+        }
         let fallen = Fallen {
             generation: Arc::downgrade(&generation),
             at: Instant::now(),
-            error: SharedError::from(error.into()),
+            error: SharedError::from(error),
         };
         let mut state = self.lock();
         let (dead, former) = match Arc::ptr_eq(&state.generation, &generation) {
@@ -146,6 +168,10 @@ impl<M: Service<T>, T> Shared<M, T> {
         None
     }
 
+    pub(super) fn set_limits(&self, set: impl FnOnce(&mut Limits)) {
+        set(&mut self.lock().limits);
+    }
+
     pub(super) fn is_connected(&self) -> bool {
         self.lock().live.is_some()
     }
@@ -167,7 +193,9 @@ where
         if !self.waiters.is_empty() {
             return None;
         }
-        let state = self.lock();
+        let _expired; // dropped without the lock
+        let mut state = self.lock();
+        _expired = state.end_if_expired();
         Some(Lease {
             conn: state.live.clone()?,
             generation: state.generation.clone(),
@@ -192,8 +220,16 @@ where
         waiter.place = Some(place);
         let mut patient = true;
         loop {
-            let _former; // dropped without the lock
+            let (_former, _expired); // dropped without the lock
             let mut state = self.lock();
+            // Who has failed meanwhile has nothing to do with the next attempt.
+            if let Some(error) = self.waiters.failure(place) {
+                waiter.place = None;
+                return Poll::Ready(Err(ConnectError::new(error)));
+            }
+            if !waiter.joined {
+                _expired = state.end_if_expired();
+            }
             if let Some(conn) = &state.live {
                 if patient && !self.waiters.is_first(place) {
                     // Those who came first go first, if they are polled at all.
@@ -234,6 +270,17 @@ where
     }
 }
 
+/// Whether a call that goes on to a new connection would go past those in flight on this one. Not on
+/// HTTP/2: there they may go on for long, after a GOAWAY.
+fn is_ordered(error: &(dyn Error + 'static)) -> bool {
+    #[cfg(feature = "hyper-conn")]
+    if let Some(closed) = steps(error).find_map(cast::<ConnectionClosed>) {
+        return closed.is_ordered();
+    }
+    let _ = error;
+    true
+}
+
 /// Somebody polls the attempt. It is put back whatever happens, a panic included.
 struct Turn<'a, M: Service<T>, T> {
     shared: &'a Shared<M, T>,
@@ -269,7 +316,9 @@ where
             }
             Poll::Ready(Ok(conn)) => {
                 state.live = Some(conn);
-                state.generation = Generation::default();
+                state.generation = Generation::new(Calls::new(state.limits.begin()));
+                // The calls of the one before it have been overtaken, whether they know or not.
+                let _fallen = state.fallen.take();
                 waiters.set_notified();
                 drop(state);
                 waiters.wake_all();

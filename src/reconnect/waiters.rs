@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Wake, Waker};
+
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
 /// The error of one connect attempt, shared by all who waited for it.
 pub(super) type SharedError = Arc<dyn Error + Send + Sync + 'static>;
@@ -26,7 +28,8 @@ pub(super) struct Waiters {
 
 #[derive(Default)]
 struct List {
-    waiting: BTreeMap<u64, Waker>,
+    /// A waker is taken to be woken: whoever is polled then brings another one.
+    waiting: BTreeMap<u64, Option<Waker>>,
     /// Those whose attempt failed, and who have not been told yet.
     failed: BTreeMap<u64, SharedError>,
     next: u64,
@@ -39,21 +42,30 @@ impl Waiters {
     ///
     /// The error of the attempt that was waited for. The place is given up then.
     pub(super) fn register(&self, place: Option<u64>, waker: &Waker) -> Result<u64, SharedError> {
+        // Cloning a waker, and dropping one, is foreign code: not under the lock.
+        let waker = Some(waker.clone());
+        let _former;
         let mut list = self.lock();
         if let Some(place) = place {
             if let Some(error) = list.failed.remove(&place) {
                 return Err(error);
             }
             if let Some(known) = list.waiting.get_mut(&place) {
-                known.clone_from(waker);
+                _former = std::mem::replace(known, waker);
                 return Ok(place);
             }
         }
         let place = list.next;
         list.next += 1;
-        list.waiting.insert(place, waker.clone());
+        list.waiting.insert(place, waker);
         self.len.store(list.waiting.len(), Ordering::Release);
         Ok(place)
+    }
+
+    /// The error of the attempt that was waited for, if it has failed since. The place is given up
+    /// then.
+    pub(super) fn failure(&self, place: u64) -> Option<SharedError> {
+        self.lock().failed.remove(&place)
     }
 
     /// Leaves the list, and wakes whoever is first now. Returns whether somebody still waits.
@@ -61,11 +73,10 @@ impl Waiters {
         let mut list = self.lock();
         let left = (list.waiting.remove(&place), list.failed.remove(&place));
         self.len.store(list.waiting.len(), Ordering::Release);
-        let first = list.waiting.values().next().cloned();
+        let some_wait = !list.waiting.is_empty();
+        let first = list.waiting.values_mut().next().and_then(Option::take);
         drop(list);
-        // A waker's drop is foreign code: not under the lock.
         drop(left);
-        let some_wait = first.is_some();
         first.into_iter().for_each(Waker::wake);
         some_wait
     }
@@ -103,12 +114,15 @@ impl Waiters {
             list.failed.insert(place, Arc::clone(error));
             waker
         });
-        failed.collect()
+        failed.flatten().collect()
     }
 
     /// Wakes everybody who waits, oldest first.
     pub(super) fn wake_all(&self) {
-        let wakers: Vec<Waker> = self.lock().waiting.values().cloned().collect();
+        let mut list = self.lock();
+        let wakers = list.waiting.values_mut().filter_map(Option::take);
+        let wakers: Vec<Waker> = wakers.collect();
+        drop(list);
         wakers.into_iter().for_each(Waker::wake);
     }
 

@@ -1,7 +1,10 @@
+use std::error::Error;
+
 use http::{HeaderMap, Method, Request, Uri};
 
 use super::origin::Origin;
-use super::{Destination, Replayable};
+use super::{ByReturn, Destination, Replayable, RequestModel, Unsent};
+use crate::http::{IDEMPOTENCY_KEY, Idempotent, Recording};
 
 impl Replayable for Uri {
     fn try_clone(&self) -> Option<Self> {
@@ -29,9 +32,18 @@ impl<B: Clone> Replayable for Request<B> {
         Some(self.clone())
     }
 
-    /// A safe or idempotent method (RFC 9110 §9.2.2), or an `Idempotency-Key` header.
+    /// Yes, unless the body is a [`ReplayBody`](crate::ReplayBody) of which too much was read, or that
+    /// has failed. To be asked when an attempt is over: whoever still reads the body for it is
+    /// superseded, so that what is said here holds for the next one.
+    fn can_replay(&self) -> bool {
+        let recording = self.extensions().get::<Recording>();
+        recording.is_none_or(Recording::claim)
+    }
+
+    /// A safe or idempotent method (RFC 9110 §9.2.2), an `Idempotency-Key` header, or the
+    /// extension [`Idempotent`].
     fn is_idempotent(&self) -> bool {
-        is_idempotent(self.method(), self.headers())
+        is_request_idempotent(self)
     }
 
     /// Scheme and authority, without credentials and without the scheme's own port; the one peer if
@@ -45,15 +57,65 @@ impl<B: Clone> Replayable for Request<B> {
         self.uri().destination_hash()
     }
 
-    /// URI and headers, and the size of the body's type: what is behind it can't be known.
+    /// URI and headers, what a [`ReplayBody`](crate::ReplayBody) keeps, and the size of the body's
+    /// type: what is behind any other one can't be known.
     fn size_hint(&self) -> usize {
-        size_of::<Self>() + uri_len(self.uri()) + headers_len(self.headers())
+        request_len(self)
     }
+}
+
+/// With any body.
+impl<B: Send + 'static> RequestModel<Request<B>> for ByReturn {
+    fn try_clone(_: &Request<B>) -> Option<Request<B>> {
+        None
+    }
+
+    fn can_replay(_: &Request<B>) -> bool {
+        true
+    }
+
+    fn is_idempotent(request: &Request<B>) -> bool {
+        is_request_idempotent(request)
+    }
+
+    fn destination(request: &Request<B>) -> Destination {
+        request.uri().destination()
+    }
+
+    fn destination_hash(request: &Request<B>) -> u64 {
+        request.uri().destination_hash()
+    }
+
+    fn size_hint(request: &Request<B>) -> usize {
+        request_len(request)
+    }
+
+    fn may_redirect(_: &Request<B>) -> bool {
+        false
+    }
+
+    fn take_back(error: &(dyn Error + 'static)) -> Option<Request<B>> {
+        Unsent::find(error)
+    }
+}
+
+/// What it takes, without what is behind its body unless that is kept here.
+fn request_len<B>(request: &Request<B>) -> usize {
+    let recording = request.extensions().get::<Recording>();
+    size_of::<Request<B>>()
+        + uri_len(request.uri())
+        + headers_len(request.headers())
+        + recording.map_or(0, Recording::kept_bytes)
+}
+
+fn is_request_idempotent<B>(request: &Request<B>) -> bool {
+    is_idempotent(request.method(), request.headers())
+        || request.extensions().get::<Idempotent>().is_some()
 }
 
 /// RFC 9110 §9.2.2, or a key by which the server can tell a replay.
 pub(super) fn is_idempotent(method: &Method, headers: &HeaderMap) -> bool {
-    method.is_idempotent() || headers.contains_key("idempotency-key")
+    method.is_idempotent() || headers.contains_key(IDEMPOTENCY_KEY)
 }
 
 /// What the headers take on the heap, about.

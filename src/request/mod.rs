@@ -12,6 +12,8 @@ mod reqwest;
 mod unsent;
 
 pub use destination::Destination;
+#[cfg(feature = "http")]
+pub use model::ByReturn;
 pub use model::{ByClone, ByTrait, RequestModel};
 pub use unsent::{ConnectError, NotSent, Unsent};
 

@@ -2,7 +2,7 @@ use std::error::Error;
 
 use super::{Destination, Replayable};
 
-/// How the layer handles its requests: [`ByTrait`] or [`ByClone`]. Sealed.
+/// How the layer handles its requests: [`ByTrait`], [`ByClone`], or for HTTP `ByReturn`. Sealed.
 ///
 /// The methods are those of [`Replayable`], as functions of the request.
 pub trait RequestModel<Req>: sealed::Sealed {
@@ -32,6 +32,13 @@ pub struct ByTrait;
 /// ([`clone_requests`](crate::RetryOnConnErr::clone_requests)).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ByClone;
+
+/// HTTP requests that are never copied: they are replayed only if an error [hands them
+/// back](crate::Unsent) ([`never_copy`](crate::RetryOnConnErr::never_copy)).
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ByReturn;
 
 impl<Req: Replayable> RequestModel<Req> for ByTrait {
     fn try_clone(request: &Req) -> Option<Req> {
@@ -105,4 +112,6 @@ mod sealed {
     pub trait Sealed {}
     impl Sealed for super::ByTrait {}
     impl Sealed for super::ByClone {}
+    #[cfg(feature = "http")]
+    impl Sealed for super::ByReturn {}
 }

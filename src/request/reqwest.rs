@@ -4,7 +4,7 @@ use super::http::{headers_len, is_idempotent};
 use super::origin::Origin;
 use super::{Destination, Replayable};
 
-/// Copied unless its body is a stream.
+/// Copied unless its body is a stream; [`ReplayBodyLayer`](crate::ReplayBodyLayer#reqwest) is for those.
 impl Replayable for Request {
     fn try_clone(&self) -> Option<Self> {
         Request::try_clone(self)

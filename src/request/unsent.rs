@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -11,18 +12,36 @@ use crate::classify::steps;
 /// Wrap the error of your own connector in it, and [`classify`](crate::classify()) reads it as a
 /// connection error even if it knows nothing about what is inside.
 /// `Reconnect` does so.
-#[derive(Debug)]
-pub struct ConnectError(BoxError);
+pub struct ConnectError {
+    source: BoxError,
+    request: Slot,
+}
 
 impl ConnectError {
     /// Marks `source` as an error of making a connection.
     pub fn new(source: impl Into<BoxError>) -> Self {
-        Self(source.into())
+        Self {
+            source: source.into(),
+            request: Slot::default(),
+        }
+    }
+
+    /// Hands the request back, for [`Unsent::find`].
+    #[must_use]
+    pub fn handing_back<Req: Send + 'static>(mut self, request: Req) -> Self {
+        self.request = Slot::new(request);
+        self
     }
 
     /// The error inside.
     pub fn into_source(self) -> BoxError {
-        self.0
+        self.source
+    }
+}
+
+impl fmt::Debug for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ConnectError").field(&self.source).finish()
     }
 }
 
@@ -34,7 +53,7 @@ impl fmt::Display for ConnectError {
 
 impl Error for ConnectError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.0)
+        Some(&*self.source)
     }
 }
 
@@ -43,18 +62,36 @@ impl Error for ConnectError {
 ///
 /// It says nothing about what broke: [`classify`](crate::classify()) looks below it for that, and
 /// the error is a connection error only if something below it is.
-#[derive(Debug)]
-pub struct NotSent(BoxError);
+pub struct NotSent {
+    source: BoxError,
+    request: Slot,
+}
 
 impl NotSent {
     /// Marks `source` as the error of an attempt that was not sent.
     pub fn new(source: impl Into<BoxError>) -> Self {
-        Self(source.into())
+        Self {
+            source: source.into(),
+            request: Slot::default(),
+        }
+    }
+
+    /// Hands the request back, for [`Unsent::find`].
+    #[must_use]
+    pub fn handing_back<Req: Send + 'static>(mut self, request: Req) -> Self {
+        self.request = Slot::new(request);
+        self
     }
 
     /// The error inside.
     pub fn into_source(self) -> BoxError {
-        self.0
+        self.source
+    }
+}
+
+impl fmt::Debug for NotSent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("NotSent").field(&self.source).finish()
     }
 }
 
@@ -66,7 +103,7 @@ impl fmt::Display for NotSent {
 
 impl Error for NotSent {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.0)
+        Some(&*self.source)
     }
 }
 
@@ -101,11 +138,18 @@ impl<Req> Unsent<Req> {
 }
 
 impl<Req: Send + 'static> Unsent<Req> {
-    /// Takes the request out of the first `Unsent<Req>` in the chain that starts with `error`.
+    /// Takes the request out of the first error in the chain that hands back one of this type: an
+    /// `Unsent<Req>`, a [`ConnectError`] or a [`NotSent`].
     pub fn find(error: &(dyn Error + 'static)) -> Option<Req> {
-        steps(error)
-            .find_map(|error| error.downcast_ref::<Self>())
-            .and_then(Self::take)
+        steps(error).find_map(|error| {
+            if let Some(unsent) = error.downcast_ref::<Self>() {
+                return unsent.take();
+            }
+            if let Some(error) = error.downcast_ref::<ConnectError>() {
+                return error.request.take();
+            }
+            error.downcast_ref::<NotSent>()?.request.take()
+        })
     }
 }
 
@@ -126,5 +170,22 @@ impl<Req> fmt::Display for Unsent<Req> {
 impl<Req> Error for Unsent<Req> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.source)
+    }
+}
+
+/// The place of a request in an error that is not generic.
+#[derive(Default)]
+struct Slot(Mutex<Option<Box<dyn Any + Send>>>);
+
+impl Slot {
+    fn new(request: impl Any + Send) -> Self {
+        Self(Mutex::new(Some(Box::new(request))))
+    }
+
+    /// The request, if it is one of this type.
+    fn take<Req: 'static>(&self) -> Option<Req> {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let request = slot.take_if(|request| request.is::<Req>())?;
+        request.downcast().ok().map(|request| *request)
     }
 }

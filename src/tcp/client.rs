@@ -3,11 +3,13 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot};
+use tokio::sync::{Semaphore, TryAcquireError};
 use tokio_util::sync::PollSemaphore;
 use tower_service::Service;
 
 use super::error::{Error, ErrorKind};
+use super::queue::{Receiver, Sender, queue};
+use super::slot::{Answer, Slot, slot};
 use crate::Sent;
 
 /// A handle to one connection: requests go out in the order of the calls, answers come back in the
@@ -17,16 +19,25 @@ use crate::Sent;
 /// answer any more, or when the connection breaks. From then on [`poll_ready`](Service::poll_ready)
 /// fails, for good: make a new connection, or let [`Reconnect`](crate::Reconnect) do it.
 pub struct Client<Req, Res> {
-    jobs: mpsc::UnboundedSender<Job<Req, Res>>,
-    status: Arc<Status>,
-    permit: Option<OwnedSemaphorePermit>,
+    /// One pointer, because `Reconnect` clones a handle for each call.
+    shared: Arc<Shared<Req, Res>>,
+    /// This handle has a permit.
+    ready: bool,
     /// Only there while this handle waits for a permit.
     acquiring: Option<PollSemaphore>,
 }
 
+/// What the handles share. The task does not hold it, so that it sees the last of them go.
+struct Shared<Req, Res> {
+    jobs: Sender<Job<Req, Res>>,
+    status: Arc<Status>,
+}
+
 /// What the handles and the task of a connection share.
 pub(super) struct Status {
-    /// One permit for each request, from the call to the answer. Closed when the connection ends.
+    /// One permit for each request, from the call to the answer, even when the caller has gone: what
+    /// counts is what the peer still has to answer. Nobody owns one; the task gives them back, many
+    /// at a time. Closed when the connection ends.
     permits: Arc<Semaphore>,
     ended: OnceLock<Error>,
 }
@@ -37,53 +48,42 @@ pub(super) struct Job<Req, Res> {
     pub(super) slot: Slot<Res>,
 }
 
-/// Where the answer goes. It holds the request's permit, even when the caller has gone: what counts
-/// is what the peer still has to answer.
-pub(super) struct Slot<Res> {
-    answer: oneshot::Sender<Result<Res, Error>>,
-    _permit: OwnedSemaphorePermit,
-}
-
 impl<Req, Res> Client<Req, Res> {
-    pub(super) fn new(
-        max_in_flight: usize,
-    ) -> (Self, Arc<Status>, mpsc::UnboundedReceiver<Job<Req, Res>>) {
+    pub(super) fn new(max_in_flight: usize) -> (Self, Arc<Status>, Receiver<Job<Req, Res>>) {
         let permits = max_in_flight.clamp(1, Semaphore::MAX_PERMITS);
         let status = Arc::new(Status {
             permits: Arc::new(Semaphore::new(permits)),
             ended: OnceLock::new(),
         });
-        // Unbounded, because the permits bound it.
-        let (jobs, queue) = mpsc::unbounded_channel();
-        let client = Self {
+        let (jobs, queue) = queue();
+        let shared = Shared {
             jobs,
             status: Arc::clone(&status),
-            permit: None,
+        };
+        let client = Self {
+            shared: Arc::new(shared),
+            ready: false,
             acquiring: None,
         };
         (client, status, queue)
     }
 
-    fn submit(&mut self, request: Req) -> Result<oneshot::Receiver<Result<Res, Error>>, Error> {
-        let permit = match self.permit.take() {
-            Some(permit) => permit,
-            // Called without being ready. If there is room, no harm is done.
-            None => match Arc::clone(&self.status.permits).try_acquire_owned() {
-                Ok(permit) => permit,
+    fn submit(&mut self, request: Req) -> Result<Answer<Res>, Error> {
+        let Shared { jobs, status } = &*self.shared;
+        // If it was called without being ready but there is room, no harm is done.
+        if !std::mem::take(&mut self.ready) {
+            match status.permits.try_acquire() {
+                Ok(permit) => permit.forget(),
                 Err(TryAcquireError::NoPermits) => {
                     return Err(Error::unsent(ErrorKind::NotReady, None));
                 }
-                Err(TryAcquireError::Closed) => return Err(self.status.error()),
-            },
-        };
-        let (answer, answered) = oneshot::channel();
-        let slot = Slot {
-            answer,
-            _permit: permit,
-        };
-        match self.jobs.send(Job { request, slot }) {
+                Err(TryAcquireError::Closed) => return Err(status.error()),
+            }
+        }
+        let (slot, answered) = slot();
+        match jobs.push(Job { request, slot }) {
             Ok(()) => Ok(answered),
-            Err(_) => Err(self.status.error()),
+            Err(_) => Err(status.error()),
         }
     }
 }
@@ -95,31 +95,34 @@ impl<Req, Res> Service<Req> for Client<Req, Res> {
 
     /// Waits while `max_in_flight` requests are unanswered. Fails when the connection has ended.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.status.ended.get().is_some() {
-            self.permit = None;
+        let status = &self.shared.status;
+        if status.ended.get().is_some() {
+            self.ready = false;
             self.acquiring = None;
-            return Poll::Ready(Err(self.status.error()));
+            return Poll::Ready(Err(status.error()));
         }
-        if self.permit.is_some() {
+        if self.ready {
             return Poll::Ready(Ok(()));
         }
         if self.acquiring.is_none() {
-            let permits = Arc::clone(&self.status.permits);
-            match Arc::clone(&permits).try_acquire_owned() {
-                Ok(permit) => {
-                    self.permit = Some(permit);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(_) => self.acquiring = Some(PollSemaphore::new(permits)),
+            if let Ok(permit) = status.permits.try_acquire() {
+                permit.forget();
+                self.ready = true;
+                return Poll::Ready(Ok(()));
             }
         }
-        if let Some(acquiring) = &mut self.acquiring {
-            self.permit = ready!(acquiring.poll_acquire(cx));
-            self.acquiring = None;
-        }
-        Poll::Ready(match self.permit {
-            Some(_) => Ok(()),
-            None => Err(self.status.error()),
+        let acquiring = self
+            .acquiring
+            .get_or_insert_with(|| PollSemaphore::new(Arc::clone(&status.permits)));
+        let permit = ready!(acquiring.poll_acquire(cx));
+        self.acquiring = None;
+        Poll::Ready(match permit {
+            Some(permit) => {
+                permit.forget();
+                self.ready = true;
+                Ok(())
+            }
+            None => Err(status.error()),
         })
     }
 
@@ -139,10 +142,17 @@ impl<Req, Res> Clone for Client<Req, Res> {
     /// Readiness is not cloned.
     fn clone(&self) -> Self {
         Self {
-            jobs: self.jobs.clone(),
-            status: Arc::clone(&self.status),
-            permit: None,
+            shared: Arc::clone(&self.shared),
+            ready: false,
             acquiring: None,
+        }
+    }
+}
+
+impl<Req, Res> Drop for Client<Req, Res> {
+    fn drop(&mut self) {
+        if self.ready {
+            self.shared.status.give_back(1);
         }
     }
 }
@@ -150,7 +160,7 @@ impl<Req, Res> Clone for Client<Req, Res> {
 impl<Req, Res> fmt::Debug for Client<Req, Res> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("ended", &self.status.ended.get())
+            .field("ended", &self.shared.status.ended.get())
             .finish_non_exhaustive()
     }
 }
@@ -158,9 +168,19 @@ impl<Req, Res> fmt::Debug for Client<Req, Res> {
 impl Status {
     /// From now on nobody gets ready. The first cause stays.
     pub(super) fn end(&self, cause: &Error) {
-        // In this order: whoever finds the permits closed must find the cause.
         let _ = self.ended.set(cause.with_sent(Sent::No));
+    }
+
+    /// Those who wait for readiness hear of the end.
+    pub(super) fn wake_waiters(&self) {
         self.permits.close();
+    }
+
+    /// So many requests are no longer in flight.
+    pub(super) fn give_back(&self, permits: usize) {
+        if permits > 0 {
+            self.permits.add_permits(permits);
+        }
     }
 
     fn error(&self) -> Error {
@@ -168,23 +188,6 @@ impl Status {
             Some(error) => error.clone(),
             None => Error::unsent(ErrorKind::Gone, None),
         }
-    }
-}
-
-impl<Res> Slot<Res> {
-    pub(super) fn finish(self, result: Result<Res, Error>) {
-        // The caller may have gone.
-        let _ = self.answer.send(result);
-    }
-
-    /// The caller has gone.
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.answer.is_closed()
-    }
-
-    /// Waits until the caller has gone.
-    pub(super) fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.answer.poll_closed(cx)
     }
 }
 
@@ -197,7 +200,7 @@ pub struct ResponseFuture<Res>(State<Res>);
 
 #[derive(Debug)]
 enum State<Res> {
-    Waiting(oneshot::Receiver<Result<Res, Error>>),
+    Waiting(Answer<Res>),
     Failed(Option<Error>),
 }
 
@@ -209,10 +212,10 @@ impl<Res> Future for ResponseFuture<Res> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let gone = || Error::unsent(ErrorKind::Gone, None);
         Poll::Ready(match &mut self.0 {
-            State::Waiting(answered) => match ready!(Pin::new(answered).poll(cx)) {
-                Ok(result) => result,
+            State::Waiting(answered) => match ready!(answered.poll(cx)) {
+                Some(result) => result,
                 // The task was torn away together with the knowledge of what it had written.
-                Err(_) => Err(gone().with_sent(Sent::Maybe)),
+                None => Err(gone().with_sent(Sent::Maybe)),
             },
             State::Failed(error) => Err(error.take().unwrap_or_else(gone)),
         })

@@ -1,11 +1,12 @@
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
-use tokio::time::{Instant, timeout};
 
 use super::error::{Error, ErrorKind};
 use super::options::Options;
+use super::race::{interleave, race};
 
 /// The host of `host:port`, without the brackets of an IPv6 address.
 pub(super) fn host_of(address: &str) -> Result<&str, Error> {
@@ -21,33 +22,28 @@ pub(super) fn host_of(address: &str) -> Result<&str, Error> {
 
 /// Resolves the address, every time anew, and connects to what it finds.
 pub(super) async fn dial(address: &str, options: &Options) -> Result<TcpStream, Error> {
-    let begun = Instant::now();
     let found = lookup_host(address)
         .await
         .map_err(|error| Error::unsent(ErrorKind::Resolve, Some(error.into())))?;
-    let found: Vec<SocketAddr> = found.collect();
-    connect_any(&found, begun, options).await
+    connect_any(found.collect(), options).await
 }
 
-/// Tries the addresses one after the other. Every one has an equal share of the time that is left,
-/// so that one that swallows everything does not use up all of it.
-async fn connect_any(
-    addresses: &[SocketAddr],
-    begun: Instant,
-    options: &Options,
-) -> Result<TcpStream, Error> {
-    let mut last = Error::unsent(ErrorKind::Resolve, Some("no address was found".into()));
-    for (i, address) in addresses.iter().enumerate() {
-        let left = options.connect_timeout.saturating_sub(begun.elapsed());
-        let share = u32::try_from(addresses.len() - i).unwrap_or(u32::MAX);
-        let error = match timeout(left / share, connect(*address, options)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => error,
-            Err(_) => io::ErrorKind::TimedOut.into(),
-        };
-        last = Error::unsent(ErrorKind::Connect, Some(error.into()));
-    }
-    Err(last)
+/// How long an attempt is alone before the next address is tried as well: the recommended value, and
+/// the least that is allowed (RFC 8305 §8).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+const MIN_ATTEMPT_DELAY: Duration = Duration::from_millis(10);
+
+async fn connect_any(addresses: Vec<SocketAddr>, options: &Options) -> Result<TcpStream, Error> {
+    // So that all have begun before the time is over.
+    let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+    let delay = (options.connect_timeout / count).clamp(MIN_ATTEMPT_DELAY, ATTEMPT_DELAY);
+    let connect = |address| connect(address, options);
+    race(interleave(addresses), delay, connect)
+        .await
+        .map_err(|last| match last {
+            Some(error) => Error::unsent(ErrorKind::Connect, Some(error.into())),
+            None => Error::unsent(ErrorKind::Resolve, Some("no address was found".into())),
+        })
 }
 
 async fn connect(address: SocketAddr, options: &Options) -> io::Result<TcpStream> {
@@ -79,6 +75,7 @@ mod tests {
             assert_eq!(host_of(address).ok(), host, "{address:?}");
         }
     }
+
     #[tokio::test]
     async fn every_address_is_tried_and_the_last_error_is_told() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -87,8 +84,7 @@ mod tests {
         let closed = gone.local_addr().unwrap();
         drop(gone);
         let options = Options::default();
-        let connect =
-            async |addresses: &[SocketAddr]| connect_any(addresses, Instant::now(), &options).await;
+        let connect = async |to: &[SocketAddr]| connect_any(to.to_vec(), &options).await;
         let stream = connect(&[closed, closed, open]).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), open);
         let error = connect(&[closed, closed]).await.unwrap_err();
@@ -97,11 +93,36 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Resolve);
     }
 
+    /// A listener with a full backlog: Linux drops what comes.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn an_address_that_swallows_everything_does_not_use_up_the_time() {
+        use tokio::time::timeout;
+
+        let hole = TcpSocket::new_v4().unwrap();
+        hole.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let hole = hole.listen(0).unwrap();
+        let swallows = hole.local_addr().unwrap();
+        let mut backlog = Vec::new();
+        while let Ok(stream) =
+            timeout(Duration::from_millis(200), TcpStream::connect(swallows)).await
+        {
+            backlog.push(stream.unwrap());
+        }
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap();
+        let options = Options {
+            connect_timeout: Duration::from_secs(60),
+            ..Options::default()
+        };
+        let connect = connect_any(vec![swallows, swallows, open], &options);
+        let stream = timeout(Duration::from_secs(20), connect).await;
+        assert_eq!(stream.unwrap().unwrap().peer_addr().unwrap(), open);
+    }
+
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn a_vanished_peer_is_noticed_within_20_seconds_by_default() {
-        use std::time::Duration;
-
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let stream = dial(&address, &Options::default()).await.unwrap();

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::codec::{Decoder, Encoder};
 use tokio_util::io::poll_read_buf;
 
-use super::client::{Client, Job, Slot, Status};
+use super::book::Book;
+use super::client::{Client, Job, Status};
 use super::error::{Error, ErrorKind};
-use super::in_flight::InFlight;
 use super::options::Options;
+use super::outgoing::Outgoing;
 use super::patience::Patience;
+use super::queue::Receiver;
+use super::socket::Socket;
 use crate::{BoxError, Sent};
 
 /// Requests are taken from the queue and encoded while fewer bytes than this wait to be written.
@@ -24,6 +26,9 @@ use crate::{BoxError, Sent};
 const HIGH_WATER: usize = 64 * 1024;
 /// Room for one read.
 const READ_SIZE: usize = 16 * 1024;
+/// After so many bytes the callers get a turn, so that answers don't pile up that are only waiting
+/// to be fetched.
+const READ_AT_ONCE: usize = 64 * 1024;
 /// How long a broken or finished connection may take for its last bytes.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -31,14 +36,17 @@ const GOODBYE: Duration = Duration::from_secs(1);
 ///
 /// It does what `tokio_util::codec::Framed` does, with the write buffer in its own hands, because it
 /// must know which frames were handed to the kernel.
-pub(super) struct Driver<Io, C, Req, Res> {
+pub(super) struct Driver<Io, C, Req, B: Book<Req>> {
     io: Io,
     codec: C,
-    queue: mpsc::UnboundedReceiver<Job<Req, Res>>,
-    in_flight: InFlight<Slot<Res>>,
+    queue: Receiver<Job<Req, B::Res>>,
+    in_flight: B,
+    outgoing: Outgoing,
     incoming: BytesMut,
     patience: Patience,
     status: Arc<Status>,
+    /// Permits of requests that are done, to be given back together.
+    done: usize,
     unflushed: bool,
     /// No handle is left, so no further request will come.
     deserted: bool,
@@ -54,23 +62,31 @@ enum End {
     Broken(Error),
 }
 
-impl<Io, C, Req, Res> Driver<Io, C, Req, Res>
+impl<Io, C, Req, B> Driver<Io, C, Req, B>
 where
-    Io: AsyncRead + AsyncWrite + Unpin,
-    C: Encoder<Req> + Decoder<Item = Res>,
+    Io: AsyncRead + AsyncWrite + Socket + Unpin,
+    B: Book<Req>,
+    C: Encoder<Req> + Decoder<Item = B::Res>,
     <C as Encoder<Req>>::Error: Into<BoxError>,
     <C as Decoder>::Error: Into<BoxError>,
 {
-    pub(super) fn new(io: Io, codec: C, options: &Options) -> (Client<Req, Res>, Self) {
+    pub(super) fn new(
+        io: Io,
+        codec: C,
+        in_flight: B,
+        options: &Options,
+    ) -> (Client<Req, B::Res>, Self) {
         let (client, status, queue) = Client::new(options.max_in_flight);
         let driver = Self {
             io,
             codec,
             queue,
-            in_flight: InFlight::new(),
+            in_flight,
+            outgoing: Outgoing::default(),
             incoming: BytesMut::new(),
             patience: Patience::new(options.response_timeout),
             status,
+            done: 0,
             unflushed: false,
             deserted: false,
         };
@@ -78,13 +94,17 @@ where
     }
 
     pub(super) async fn run(mut self) {
-        match std::future::poll_fn(|cx| self.poll_end(cx)).await {
+        let end = std::future::poll_fn(|cx| {
+            let end = self.poll_end(cx);
+            self.status.give_back(std::mem::take(&mut self.done));
+            end
+        });
+        match end.await {
             End::Deserted => {
                 // A courtesy (TLS's close_notify). Nobody waits for anything.
                 let _ = timeout(GOODBYE, self.io.shutdown()).await;
             }
             End::WriteFailed(error) => {
-                self.status.end(&error);
                 // Answers that came before the break must not be lost: their requests were
                 // processed. Reading ends at once, because the connection is broken.
                 let rest = std::future::poll_fn(|cx| self.poll_incoming(cx));
@@ -102,11 +122,11 @@ where
         if let Poll::Ready(error) = self.poll_outgoing(cx) {
             return Poll::Ready(End::WriteFailed(error));
         }
-        if self.deserted {
-            let mut slots = self.in_flight.slots_mut();
-            if slots.all(|slot| slot.poll_abandoned(cx).is_ready()) {
-                return Poll::Ready(End::Deserted);
-            }
+        if let Poll::Ready(error) = self.poll_done(cx) {
+            return Poll::Ready(End::Broken(error));
+        }
+        if self.deserted && self.in_flight.poll_abandoned(cx).is_ready() {
+            return Poll::Ready(End::Deserted);
         }
         if self.in_flight.is_empty() {
             return Poll::Pending;
@@ -118,7 +138,12 @@ where
 
     /// Reads and hands out answers, until the connection is over.
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        let mut total = 0;
         loop {
+            if total >= READ_AT_ONCE {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             self.incoming.reserve(READ_SIZE);
             match ready!(poll_read_buf(
                 Pin::new(&mut self.io),
@@ -126,7 +151,10 @@ where
                 &mut self.incoming
             )) {
                 Ok(0) => return Poll::Ready(self.at_end_of_stream()),
-                Ok(_) => self.patience.restart(),
+                Ok(n) => {
+                    total += n;
+                    self.patience.restart();
+                }
                 Err(error) => return Poll::Ready(broken(error)),
             }
             loop {
@@ -161,13 +189,26 @@ where
         }
     }
 
-    fn hand_out(&mut self, answer: Res) -> Result<(), Error> {
-        match self.in_flight.answered() {
-            Some(slot) => {
-                slot.finish(Ok(answer));
-                Ok(())
+    fn hand_out(&mut self, answer: B::Res) -> Result<(), Error> {
+        let written = self.outgoing.written();
+        if let Some((slot, answer)) = self.in_flight.answered(answer, written)? {
+            self.done += 1;
+            slot.finish(Ok(answer));
+        }
+        Ok(())
+    }
+
+    /// Finishes requests that are done without an answer, until that can't be told any more.
+    fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        loop {
+            match ready!(self.in_flight.poll_done(&self.io, cx)) {
+                Ok((slot, answer)) => {
+                    self.done += 1;
+                    self.patience.restart();
+                    slot.finish(Ok(answer));
+                }
+                Err(error) => return Poll::Ready(broken(error)),
             }
-            None => Err(Error::unsent(ErrorKind::UnexpectedAnswer, None)),
         }
     }
 
@@ -176,19 +217,23 @@ where
         loop {
             self.take_requests(cx);
             let io = Pin::new(&mut self.io);
-            if self.in_flight.unwritten.is_empty() {
+            if self.outgoing.unwritten.is_empty() {
                 if self.unflushed {
                     match ready!(io.poll_flush(cx)) {
-                        Ok(()) => self.unflushed = false,
+                        Ok(()) => {
+                            self.unflushed = false;
+                            let written = self.outgoing.written();
+                            self.in_flight.flushed(&self.io, written);
+                        }
                         Err(error) => return Poll::Ready(broken(error)),
                     }
                 }
                 return Poll::Pending;
             }
-            match ready!(io.poll_write(cx, &self.in_flight.unwritten)) {
+            match ready!(io.poll_write(cx, &self.outgoing.unwritten)) {
                 Ok(0) => return Poll::Ready(broken(io::ErrorKind::WriteZero.into())),
                 Ok(n) => {
-                    self.in_flight.wrote(n);
+                    self.outgoing.wrote(n);
                     self.unflushed = true;
                 }
                 Err(error) => return Poll::Ready(broken(error)),
@@ -197,8 +242,8 @@ where
     }
 
     fn take_requests(&mut self, cx: &mut Context<'_>) {
-        while !self.deserted && self.in_flight.unwritten.len() < HIGH_WATER {
-            match self.queue.poll_recv(cx) {
+        while !self.deserted && self.outgoing.unwritten.len() < HIGH_WATER {
+            match self.queue.poll_next(cx) {
                 Poll::Ready(Some(job)) => self.encode(job),
                 Poll::Ready(None) => self.deserted = true,
                 Poll::Pending => return,
@@ -206,40 +251,51 @@ where
         }
     }
 
-    fn encode(&mut self, Job { request, slot }: Job<Req, Res>) {
+    fn encode(&mut self, Job { mut request, slot }: Job<Req, B::Res>) {
         if slot.is_abandoned() {
+            self.done += 1;
             return;
         }
+        let key = match self.in_flight.key(&mut request) {
+            Ok(key) => key,
+            Err(error) => {
+                self.done += 1;
+                return slot.finish(Err(error));
+            }
+        };
         if self.in_flight.is_empty() {
             self.patience.restart();
         }
         let codec = &mut self.codec;
-        let encoded = self
-            .in_flight
-            .push(slot, |buffer| codec.encode(request, buffer));
-        if let Err((slot, error)) = encoded {
-            let error = Error::unsent(ErrorKind::Encode, Some(error.into()));
-            slot.finish(Err(error));
+        match self.outgoing.append(|buffer| codec.encode(request, buffer)) {
+            Ok(span) => self.in_flight.insert(key, span, slot),
+            Err(error) => {
+                self.done += 1;
+                let error = Error::unsent(ErrorKind::Encode, Some(error.into()));
+                slot.finish(Err(error));
+            }
         }
     }
 }
 
-impl<Io, C, Req, Res> Driver<Io, C, Req, Res> {
-    /// Tells everybody. First the handles: whoever hears that its request failed must find the
-    /// connection dead.
+impl<Io, C, Req, B: Book<Req>> Driver<Io, C, Req, B> {
+    /// Tells everybody, at once and in the order of the calls. Whoever hears that its request failed
+    /// must find the connection dead; whoever only waits for readiness hears last, so that it does
+    /// not go past the others to another connection.
     fn end(&mut self, cause: &Error) {
         self.status.end(cause);
-        self.queue.close();
-        while let Some((slot, sent)) = self.in_flight.pop() {
+        let rest = self.queue.close();
+        for (slot, sent) in self.in_flight.drain(self.outgoing.written()) {
             slot.finish(Err(cause.with_sent(sent)));
         }
-        while let Ok(Job { slot, .. }) = self.queue.try_recv() {
+        for Job { slot, .. } in rest {
             slot.finish(Err(cause.with_sent(Sent::No)));
         }
+        self.status.wake_waiters();
     }
 }
 
-impl<Io, C, Req, Res> Drop for Driver<Io, C, Req, Res> {
+impl<Io, C, Req, B: Book<Req>> Drop for Driver<Io, C, Req, B> {
     /// However the task ends (the runtime is shut down, the codec panics), nobody is left waiting.
     fn drop(&mut self) {
         self.end(&Error::unsent(ErrorKind::Gone, None));

@@ -2,7 +2,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{BoxError, ConnError, ConnErrorKind, Outlook, Sent, classify};
+use crate::classify::{classify, walk_connecting};
+use crate::{BoxError, ConnError, ConnErrorKind, Outlook, Sent};
 
 /// What went wrong with a connection, or with one request on it.
 ///
@@ -41,6 +42,13 @@ pub enum ErrorKind {
     /// The peer sent an answer that nobody asked for. Which answer belongs to which request is
     /// unknown from then on, so the connection is given up.
     UnexpectedAnswer,
+    /// [`Correlate`](super::Correlate) gave the request an id that is still unanswered. It is this
+    /// request's own fault: nothing of it was written, the connection goes on, and it is not a
+    /// connection error.
+    DuplicateId,
+    /// This platform does not tell what the peer's kernel has acknowledged, so there are no one-way
+    /// messages. Trying again can't help.
+    Unsupported,
     /// Nothing came from the peer for `response_timeout` although it owed an answer.
     ResponseTimeout,
     /// The service was called without having been polled ready. Not a connection error.
@@ -90,8 +98,9 @@ impl Error {
     /// What the error says about the connection. `None` if it is not about the connection.
     pub(crate) fn conn_error(&self) -> Option<ConnError> {
         let (kind, outlook) = match self.kind() {
-            ErrorKind::Encode | ErrorKind::NotReady => return None,
+            ErrorKind::Encode | ErrorKind::DuplicateId | ErrorKind::NotReady => return None,
             ErrorKind::Address => (ConnErrorKind::Dns, Outlook::Permanent),
+            ErrorKind::Unsupported => (ConnErrorKind::Other, Outlook::Permanent),
             // In these two phases the phase is known better than any errno could tell.
             ErrorKind::Resolve => (ConnErrorKind::Dns, self.outlook_below(ConnErrorKind::Dns)),
             ErrorKind::Tls => (ConnErrorKind::Tls, self.outlook_below(ConnErrorKind::Tls)),
@@ -110,7 +119,12 @@ impl Error {
     }
 
     fn below(&self) -> Option<ConnError> {
-        classify(self.source()?)
+        let source = self.source()?;
+        match self.kind() {
+            // There, a limit or a rule of this machine counts too.
+            ErrorKind::Connect => walk_connecting(source),
+            _ => classify(source),
+        }
     }
 
     fn below_or(&self, kind: ConnErrorKind) -> (ConnErrorKind, Outlook) {
@@ -153,6 +167,8 @@ impl fmt::Display for Error {
             ErrorKind::Encode => "the request could not be encoded",
             ErrorKind::Decode => "the peer sent something that could not be decoded",
             ErrorKind::UnexpectedAnswer => "the peer sent an answer that nobody asked for",
+            ErrorKind::DuplicateId => "another request in flight has the same id",
+            ErrorKind::Unsupported => "this platform does not tell what the peer has acknowledged",
             ErrorKind::ResponseTimeout => "the peer did not answer in time",
             ErrorKind::NotReady => "called without being polled ready",
             ErrorKind::Gone => "the task of the connection has gone",
@@ -163,5 +179,32 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.cause.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ConnectError;
+
+    #[test]
+    fn what_trying_again_cannot_help_is_permanent_below_reconnect_too() {
+        for kind in [ErrorKind::Address, ErrorKind::Unsupported] {
+            let error = ConnectError::new(Error::unsent(kind, None));
+            let found = classify(&error).unwrap();
+            let seen = (found.outlook(), found.sent());
+            assert_eq!(seen, (Outlook::Permanent, Sent::No), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_the_requests_own_fault_is_no_connection_error() {
+        for kind in [
+            ErrorKind::Encode,
+            ErrorKind::DuplicateId,
+            ErrorKind::NotReady,
+        ] {
+            assert_eq!(classify(&Error::unsent(kind, None)), None, "{kind:?}");
+        }
     }
 }

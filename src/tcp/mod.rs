@@ -29,40 +29,62 @@
 //! # The connection
 //!
 //! One task owns it. Requests are written in the order of the calls, as many with one write as there
-//! are; answers come back in the same order. At most
-//! [`max_in_flight`](Connector::max_in_flight) requests are unanswered. Memory is bounded by that,
-//! by 64 KiB and one frame of unwritten bytes, and by what the codec lets a frame grow to: give the
-//! codec a limit.
+//! are. How they end:
+//!
+//! | | a request is done when |
+//! |---|---|
+//! | [`Connector::new`] | its answer is there; answers come in the order of the requests |
+//! | [`.correlate(…)`](Connector::correlate) | its answer is there; answers come in any order, with the id of their request |
+//! | [`.one_way()`](Connector::one_way) | the peer's kernel has acknowledged it; there are no answers |
+//!
+//! Without ids, an answer too many, while others are awaited, can only be taken for the next one's:
+//! with ids it is an [error](ErrorKind::UnexpectedAnswer). So is a message that the peer sends of
+//! its own accord, unless a [`Correlate`] takes it.
+//!
+//! At most [`max_in_flight`](Connector::max_in_flight) requests are unanswered. Memory is bounded by
+//! that, by 64 KiB and one frame of unwritten bytes, and by what the codec lets a frame grow to: give
+//! the codec a limit.
 //!
 //! # Done, sent, not sent
 //!
-//! A request is done when its answer is there, never when it was written: what a write accepted can
-//! still be lost, up to the whole send buffer. When the connection breaks, every request knows
+//! A request is never done when it was written: what a write accepted can still be lost, up to the
+//! whole send buffer. When the connection breaks, every request knows
 //! whether its whole frame had been handed to the kernel. If not, its [`Error`] is proof that it was
 //! [not sent](crate::Sent::No); see [`Error::sent`]. Answers that had arrived before the break are
 //! still handed out.
 //!
 //! # Which errors are connection errors
 //!
-//! All but [`Encode`](ErrorKind::Encode) (the request's own fault; nothing was written and the
-//! connection goes on) and [`NotReady`](ErrorKind::NotReady). An answer that can't be
-//! [decoded](ErrorKind::Decode) or that [nobody asked for](ErrorKind::UnexpectedAnswer) counts as a
-//! closed connection: the stream is out of step, so it is given up, and that is no fault of the
-//! other requests in flight.
+//! All but [`Encode`](ErrorKind::Encode) and [`DuplicateId`](ErrorKind::DuplicateId) (the request's
+//! own fault; nothing was written and the connection goes on), and [`NotReady`](ErrorKind::NotReady).
+//! An answer that can't be [decoded](ErrorKind::Decode) or that
+//! [nobody asked for](ErrorKind::UnexpectedAnswer) counts as a closed connection: the stream is out
+//! of step, so it is given up, and that is no fault of the other requests in flight.
 
+mod answers;
+mod book;
 mod client;
+mod connect;
 mod connector;
+mod correlate;
 mod dial;
 mod driver;
 mod error;
-mod in_flight;
 mod options;
+mod outgoing;
 mod patience;
+mod queue;
+mod race;
+mod slot;
+mod socket;
 #[cfg(feature = "tls")]
 mod tls;
 
+pub use answers::{ById, InOrder, OneWay};
 pub use client::{Client, ResponseFuture};
-pub use connector::{Connecting, Connector};
+pub use connect::Connecting;
+pub use connector::Connector;
+pub use correlate::Correlate;
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "tls")]
 pub use tls::Tls;

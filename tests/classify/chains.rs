@@ -1,32 +1,13 @@
 //! Chains of any shape: the walk ends, never panics, and makes no proof up.
 
-use std::error::Error;
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use tower_conn_retry::{
-    BoxError, ConnErrorKind, ConnectError, NotSent, Sent, Unsent, classify, is_conn_error,
-};
+use tower_conn_retry::ConnErrorKind::{AddressUnavailable, Local, Other, Refused};
+use tower_conn_retry::{BoxError, ConnErrorKind, ConnectError, Sent, classify, is_conn_error};
 
-use super::wrappings::{Outer, Transparent};
-
-/// Its own source.
-#[derive(Debug)]
-struct Cycle;
-
-impl fmt::Display for Cycle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a snake and its tail")
-    }
-}
-
-impl Error for Cycle {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(self)
-    }
-}
+use super::generator::{self, Cycle, Layer};
 
 #[test]
 fn a_cycle_ends() {
@@ -83,109 +64,83 @@ fn the_walk_goes_deeper_than_any_real_chain() {
     assert!(is_conn_error(&error));
 }
 
-/// A layer of a made-up chain.
-#[derive(Debug, Clone, Copy)]
-enum Layer {
-    Io(io::ErrorKind),
-    Shared,
-    SharedDyn,
-    Boxed,
-    Outer,
-    Transparent,
-    Anyhow,
-    NotSent,
-    Unsent,
-    Connect,
+fn layers(most: usize) -> impl Strategy<Value = Vec<Layer>> {
+    prop::collection::vec(any::<u8>().prop_map(Layer::of), 0..most)
 }
 
-impl Layer {
-    fn is_proof(self) -> bool {
-        matches!(self, Self::NotSent | Self::Unsent | Self::Connect)
-    }
-
-    fn wrap(self, error: BoxError) -> BoxError {
-        match self {
-            Self::Io(kind) => Box::new(io::Error::new(kind, error)),
-            Self::Shared => Box::new(Arc::new(io::Error::other(error))),
-            Self::SharedDyn => {
-                let shared: Arc<dyn Error + Send + Sync> = Arc::from(error);
-                Box::new(shared)
-            }
-            Self::Boxed => Box::new(Box::new(io::Error::other(error))),
-            Self::Outer => Box::new(Outer(error)),
-            Self::Transparent => Box::new(Transparent(Outer(error))),
-            Self::Anyhow => anyhow::Error::new(Outer(error)).context("context").into(),
-            Self::NotSent => Box::new(NotSent::new(error)),
-            Self::Unsent => Box::new(Unsent::new((), error)),
-            Self::Connect => Box::new(ConnectError::new(error)),
-        }
-    }
-}
-
-const KINDS: &[io::ErrorKind] = &[
-    io::ErrorKind::Other,
-    io::ErrorKind::InvalidData,
-    io::ErrorKind::ConnectionReset,
-    io::ErrorKind::UnexpectedEof,
-    io::ErrorKind::TimedOut,
-    io::ErrorKind::PermissionDenied,
-    io::ErrorKind::NotConnected,
-];
-
-fn layer() -> impl Strategy<Value = Layer> {
-    prop_oneof![
-        4 => proptest::sample::select(KINDS).prop_map(Layer::Io),
-        1 => Just(Layer::Shared),
-        1 => Just(Layer::SharedDyn),
-        1 => Just(Layer::Boxed),
-        1 => Just(Layer::Outer),
-        1 => Just(Layer::Transparent),
-        1 => Just(Layer::Anyhow),
-        1 => Just(Layer::NotSent),
-        1 => Just(Layer::Unsent),
-        1 => Just(Layer::Connect),
-    ]
-}
-
-fn leaf() -> impl Strategy<Value = Option<i32>> {
-    // `None`: an error of no known type.
-    prop_oneof![Just(None), (0..200_i32).prop_map(Some)]
-}
-
-fn chain(leaf: Option<i32>, layers: &[Layer]) -> BoxError {
-    let leaf: BoxError = match leaf {
-        Some(code) => Box::new(io::Error::from_raw_os_error(code)),
-        None => Box::new(fmt::Error),
-    };
+fn chain(leaf: BoxError, layers: &[Layer]) -> BoxError {
     layers.iter().fold(leaf, |error, layer| layer.wrap(error))
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
-    fn proof_is_never_made_up(leaf in leaf(), layers in prop::collection::vec(layer(), 0..12)) {
-        let found = classify(&*chain(leaf, &layers));
-        let proved = layers.iter().any(|layer| layer.is_proof());
-        if let Some(found) = found {
-            prop_assert_eq!(found.sent() == Sent::No, proved, "{:?}", found);
+    fn proof_is_never_made_up(leaf in any::<(u8, u8)>(), layers in layers(24)) {
+        let (leaf, mut proved) = generator::leaf(leaf.0, leaf.1);
+        proved |= layers.iter().any(|layer| layer.is_proof());
+        if let Some(found) = classify(&*chain(leaf, &layers)) {
+            prop_assert!(found.sent() == Sent::Maybe || proved, "{:?}", found);
         }
     }
 
+    /// Proof that is further out counts whatever is inside, and however deep it is.
     #[test]
-    fn wrapping_never_takes_proof_away_and_never_adds_any(
-        leaf in leaf(),
-        layers in prop::collection::vec(layer(), 0..8),
-        more in layer(),
+    fn proof_is_never_lost(
+        leaf in any::<(u8, u8)>(),
+        inside in layers(100),
+        outside in layers(24),
+        proof in prop::sample::select(vec![Layer::NotSent, Layer::Unsent, Layer::Connect]),
     ) {
-        let before = classify(&*chain(leaf, &layers));
-        let after = classify(&*more.wrap(chain(leaf, &layers)));
-        if let Some(before) = before {
-            let after = after.expect("still a connection error");
-            if before.sent() == Sent::No || more.is_proof() {
-                prop_assert_eq!(after.sent(), Sent::No);
-            } else {
-                prop_assert_eq!(after.sent(), Sent::Maybe);
-            }
+        let (leaf, _) = generator::leaf(leaf.0, leaf.1);
+        let error = chain(proof.wrap(chain(leaf, &inside)), &outside);
+        let found = classify(&*error);
+        if let Some(found) = found {
+            prop_assert_eq!(found.sent(), Sent::No);
         }
+        let is_connection_error = proof == Layer::Connect || outside.contains(&Layer::Connect);
+        prop_assert!(found.is_some() || !is_connection_error);
+    }
+
+    /// Rules 3 to 5, one layer at a time.
+    #[test]
+    fn what_a_wrapping_may_change(
+        leaf in any::<(u8, u8)>(),
+        inside in layers(12),
+        layer in any::<u8>().prop_map(Layer::of),
+    ) {
+        let chain = || chain(generator::leaf(leaf.0, leaf.1).0, &inside);
+        let before = classify(&*chain());
+        let after = classify(&*layer.wrap(chain()));
+        match (before, after) {
+            _ if layer.is_neutral() => prop_assert_eq!(before, after),
+            (Some(before), Some(after)) if layer.is_proof() => {
+                let counts_there = layer == Layer::Connect
+                    && matches!(after.kind(), Local | AddressUnavailable | Refused);
+                prop_assert!(after.kind() == before.kind() || counts_there, "{after:?}");
+                prop_assert_eq!(after.sent(), Sent::No);
+            }
+            // Any kind says more than this one.
+            (Some(before), Some(after)) if before.kind() == Other => {
+                prop_assert_eq!(after.sent(), before.sent());
+            }
+            (Some(before), after) => prop_assert_eq!(after, Some(before)),
+            (None, Some(after)) if layer.is_proof() => {
+                prop_assert_eq!((layer, after.sent()), (Layer::Connect, Sent::No));
+            }
+            (None, Some(after)) => prop_assert_eq!(after.sent() == Sent::No, inside.iter().any(|layer| layer.is_proof())),
+            (None, None) => prop_assert!(layer != Layer::Connect),
+        }
+    }
+
+    /// Neutral wrappings by the dozen, as far as the walk goes.
+    #[test]
+    fn depth_changes_nothing(leaf in any::<(u8, u8)>(), layers in layers(60)) {
+        let layers: Vec<_> = layers.into_iter().filter(|layer| layer.is_neutral()).collect();
+        let steps: usize = layers.iter().map(|layer| layer.steps()).sum();
+        prop_assume!(steps < 56);
+        let make = || generator::leaf(leaf.0, leaf.1).0;
+        prop_assert_eq!(classify(&*chain(make(), &layers)), classify(&*make()));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Real errors of h2, from a server that sends the frames by hand (RFC 9113 §4.1).
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use h2::Reason;
 use hyper::Request;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower_conn_retry::ConnErrorKind::Closed;
 use tower_conn_retry::Sent::{Maybe, No};
@@ -35,30 +36,46 @@ pub(crate) fn reset(reason: Reason) -> Vec<u8> {
     frame(RST_STREAM, 1, &u32::from(reason).to_be_bytes())
 }
 
-/// Answers the first request with these bytes. Then it closes, or waits to be closed.
+/// Answers the first request of each connection with these bytes. Then it closes, or waits to be
+/// closed.
 pub(crate) async fn serve(answer: Vec<u8>, closes: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        stream.read_exact(&mut [0; 24]).await.unwrap(); // the preface
-        stream.write_all(&frame(SETTINGS, 0, &[])).await.unwrap();
         loop {
-            let mut head = [0; 9];
-            stream.read_exact(&mut head).await.unwrap();
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            let mut payload = vec![0; length as usize];
-            stream.read_exact(&mut payload).await.unwrap();
-            if head[3] == HEADERS {
-                break;
-            }
-        }
-        stream.write_all(&answer).await.unwrap();
-        if !closes {
-            while !matches!(stream.read(&mut [0; 64]).await, Ok(0) | Err(_)) {}
+            let (stream, _) = listener.accept().await.unwrap();
+            let answer = answer.clone();
+            tokio::spawn(async move { drop(connection(stream, &answer, closes).await) });
         }
     });
     address
+}
+
+/// One connection of such a server, over TCP or TLS.
+pub(crate) async fn connection(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    answer: &[u8],
+    closes: bool,
+) -> io::Result<()> {
+    stream.read_exact(&mut [0; 24]).await?; // the preface
+    stream.write_all(&frame(SETTINGS, 0, &[])).await?;
+    stream.flush().await?;
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        stream.read_exact(&mut payload).await?;
+        if head[3] == HEADERS {
+            break;
+        }
+    }
+    stream.write_all(answer).await?;
+    stream.flush().await?;
+    if !closes {
+        while !matches!(stream.read(&mut [0; 64]).await, Ok(0) | Err(_)) {}
+    }
+    Ok(())
 }
 
 async fn failure(answer: Vec<u8>, closes: bool) -> h2::Error {
@@ -79,7 +96,7 @@ async fn a_refused_stream_was_not_processed() {
     let error = failure(reset(Reason::REFUSED_STREAM), false).await;
     let expected = Some(ConnError::new(Closed).with_sent(No));
     assert_eq!(classify(&error), expected);
-    assert_eq!(classify(&std::io::Error::other(Arc::new(error))), expected);
+    assert_eq!(classify(&io::Error::other(Arc::new(error))), expected);
 }
 
 #[tokio::test]

@@ -98,9 +98,10 @@ fn a_recogniser_comes_before_the_built_in_families() {
 /// What a transparent wrapper hides from the walk, a recogniser of the wrapper's type can show.
 #[test]
 fn a_recogniser_sees_into_a_transparent_wrapper() {
-    let error = Transparent(io::Error::from(io::ErrorKind::ConnectionReset));
-    assert_eq!(DefaultPolicy::new().classify(&error), None);
-    let policy = DefaultPolicy::new()
-        .recognize(|error: &Transparent<io::Error>| tower_conn_retry::classify(&error.0));
-    assert_eq!(policy.classify(&error), Some(ConnError::new(Reset)));
+    let error = Transparent(Broker::Gone);
+    assert_eq!(policy().classify(&error), None);
+    let inner = policy();
+    let policy =
+        DefaultPolicy::new().recognize(move |error: &Transparent<Broker>| inner.classify(&error.0));
+    assert_eq!(policy.classify(&error), Some(ConnError::new(Closed)));
 }

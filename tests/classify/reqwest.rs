@@ -153,6 +153,44 @@ async fn truncated_content_is_none_of_the_connections() {
     assert_eq!(classify(&error), None, "{error:?}");
 }
 
+/// "hello", in gzip (RFC 1952), with a stored block.
+#[cfg(feature = "_tests")]
+const GZIP: &[u8] = &[
+    0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 1, 5, 0, 0xfa, 0xff, b'h', b'e', b'l', b'l', b'o', 0x86,
+    0xa6, 0x10, 0x36, 5, 0, 0, 0,
+];
+
+/// The answer of a server that announces so many bytes of gzip, and sends these.
+#[cfg(feature = "_tests")]
+async fn gzip(announced: usize, sent: &[u8]) -> Result<Bytes, reqwest::Error> {
+    let head =
+        format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {announced}\r\n\r\n");
+    let server = Server::start(Answer::Bytes([head.as_bytes(), sent].concat())).await;
+    let answer = client().get(server.url()).send().await.unwrap();
+    answer.bytes().await
+}
+
+#[cfg(feature = "_tests")]
+#[tokio::test]
+async fn gzip_that_is_cut_off() {
+    assert_eq!(gzip(GZIP.len(), GZIP).await.unwrap(), "hello");
+    let all = GZIP.len();
+    for cut in [1, 4, 10, 14] {
+        let part = &GZIP[..all - cut];
+        // By the server's mistake: all that it announced came.
+        let error = gzip(part.len(), part).await.unwrap_err();
+        assert!(error.is_decode());
+        assert_eq!(classify(&error), None, "{error:?}");
+        // By the connection.
+        let error = gzip(all, part).await.unwrap_err();
+        assert!(error.is_decode());
+        assert_is(&error, Closed, Transient, Maybe);
+    }
+    // Damaged.
+    let error = gzip(all, &[0; 28]).await.unwrap_err();
+    assert_eq!(classify(&error), None, "{error:?}");
+}
+
 #[tokio::test]
 async fn a_lost_answer() {
     for head in ["Content-Length: 100", "Transfer-Encoding: chunked"] {

@@ -51,6 +51,10 @@ const ERRNOS: &[Row] = rows! {
     "EMFILE": errno(libc::EMFILE) => Local Transient connecting;
     "ENFILE": errno(libc::ENFILE) => Local Transient connecting;
     "ENOBUFS": errno(libc::ENOBUFS) => Local Transient connecting;
+    "ENOMEM": errno(libc::ENOMEM) => Local Transient connecting;
+    "EAFNOSUPPORT": errno(libc::EAFNOSUPPORT) => Local Permanent connecting;
+    "EADDRINUSE": errno(libc::EADDRINUSE) => AddressUnavailable Transient connecting;
+    "ENOENT": errno(libc::ENOENT) => Refused Transient connecting;
     "EACCES": errno(libc::EACCES) => Local Permanent connecting;
     "EPERM": errno(libc::EPERM) => Local Permanent connecting;
 };
@@ -76,6 +80,7 @@ const KINDS: &[Row] = rows! {
     "kind AddrNotAvailable": kind(io::ErrorKind::AddrNotAvailable) => AddressUnavailable Transient;
     "kind TimedOut": kind(io::ErrorKind::TimedOut) => Timeout Transient;
     "kind PermissionDenied": kind(io::ErrorKind::PermissionDenied) => Local Permanent connecting;
+    "kind AddrInUse": kind(io::ErrorKind::AddrInUse) => AddressUnavailable Transient connecting;
     "kind with a text": io::Error::new(io::ErrorKind::ConnectionReset, "told so") => Reset Transient;
     "kind around a stranger": io::Error::new(io::ErrorKind::BrokenPipe, std::fmt::Error) => BrokenPipe Transient;
 };

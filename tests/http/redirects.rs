@@ -1,8 +1,10 @@
 //! The trap: after a redirect the first server has read the request, and nothing in the error of the
 //! second one tells.
 
-use tower::{Layer, ServiceExt};
-use tower_conn_retry::{ConnErrorKind, Reason, Sent};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use tower::{Layer, ServiceBuilder, ServiceExt};
+use tower_conn_retry::{ConnErrorKind, Reason, ReplayBody, ReplayBodyLayer, Sent};
 
 use super::calls::{
     client, client_without_redirects, get, held, kind, layer, post, post_with_key, spawn, text,
@@ -64,6 +66,35 @@ async fn a_post_with_a_key_is_replayed_from_the_first_server_on() {
         assert_eq!(order.key.as_deref(), Some("8e03978e"));
         assert_eq!(order.body, b"one");
     }
+}
+
+/// Nor if it was not reqwest's when the layer had it.
+#[tokio::test]
+async fn a_stream_that_was_redirected_to_a_dead_server_is_not_replayed() {
+    let first = Server::started().unwrap();
+    let second = Server::stopped().unwrap();
+    first.next(Answer::Head(format!(
+        "303 See Other\r\nLocation: {}", // reqwest can't send a stream twice, so not 307
+        second.url("/moved")
+    )));
+    let client = client();
+    let service = ServiceBuilder::new()
+        .layer(ReplayBodyLayer::new(100))
+        .layer(layer())
+        .service_fn(move |request: http::Request<ReplayBody<Full<Bytes>>>| {
+            let client = client.clone();
+            async move {
+                let request = request.map(reqwest::Body::wrap);
+                client.execute(request.try_into()?).await
+            }
+        });
+    let order = http::Request::post(first.url("/order"));
+    let order = order.body(Full::from("one")).unwrap();
+    let error = within(service.oneshot(order)).await.unwrap_err();
+    assert_eq!(kind(&error), Some(ConnErrorKind::Refused));
+    assert_eq!(error.reason(), Reason::NotIdempotent);
+    assert_eq!(error.sent(), Sent::Maybe);
+    assert_eq!(first.lines(), ["POST /order"]);
 }
 
 /// The careful reading holds for every failed connect, since it could have been a second one.

@@ -146,6 +146,35 @@ async fn rule_17_a_stalled_caller_does_not_hold_up_a_drain() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rule_17_wake_holds_for_every_link() {
+    let names = ["a", "b", "c", "d"];
+    let peer = Peer::that(REFUSED);
+    let service = peer.behind(RetryOnConnErr::new().backoff(|| std::iter::repeat(60 * SECOND)));
+    let to = |to, number| Message {
+        to,
+        ..message(number)
+    };
+    let mut stalled = Vec::new();
+    for name in names {
+        for number in 0..2 {
+            let mut call = call(&service, to(name, number));
+            assert!((&mut call).now_or_never().is_none());
+            stalled.push(call);
+        }
+    }
+    let last = names.map(|name| send(&service, to(name, 9)));
+    settle().await;
+    peer.now_does(Does::Answer);
+    let began = tokio::time::Instant::now();
+    service.links().wake();
+    for last in last {
+        assert_eq!(last.await.unwrap().unwrap(), 9);
+    }
+    assert!(began.elapsed() <= 5 * SECOND, "{:?}", began.elapsed());
+    drop(stalled);
+}
+
+#[tokio::test(start_paused = true)]
 async fn rule_17_a_stalled_caller_can_be_dropped() {
     let peer = Peer::that(REFUSED);
     let service = peer.behind(steady());

@@ -1,7 +1,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -148,4 +148,35 @@ fn a_wake_up_in_the_middle_of_a_poll_reaches_those_who_looked_in_vain() {
     let mut other = other.lock().unwrap().take().unwrap();
     assert!(other.is_woken());
     assert_eq!(other.answer(), 1);
+}
+
+/// The last that holds a task, and the calls that it makes.
+struct Owner<F>(Mutex<F>);
+
+impl<F: Send> Wake for Owner<F> {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn a_waker_may_drop_another_caller_when_it_is_replaced() {
+    let (end, ended) = mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut service, attempts) = reconnect();
+        let noop = &mut Context::from_waker(Waker::noop());
+        let mut other = Box::pin(service.call("b"));
+        assert!(other.as_mut().poll(noop).is_pending());
+        let owner = Waker::from(Arc::new(Owner(Mutex::new(other))));
+        let mut call = Box::pin(service.call("a"));
+        let polled = call.as_mut().poll(&mut Context::from_waker(&owner));
+        assert!(polled.is_pending());
+        drop(owner);
+        assert!(call.as_mut().poll(noop).is_pending());
+        attempts.next().send(Ok(Conn::new(1))).ok().unwrap();
+        let answer = call.as_mut().poll(noop);
+        assert!(matches!(answer, Poll::Ready(Ok(1))), "first in line");
+        end.send(()).unwrap();
+    });
+    ended
+        .recv_timeout(Duration::from_secs(30))
+        .expect("neither a deadlock nor a panic");
 }

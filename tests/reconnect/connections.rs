@@ -3,7 +3,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tower::{Service, service_fn};
-use tower_conn_retry::{ConnectError, NotSent, Reconnect};
+use tower_conn_retry::{BoxError, ConnectError, NotSent, Reconnect, Unsent};
 
 use crate::mock::{Attempts, Conn, Fault, Maker, Task, connect_fault, reconnect};
 
@@ -65,10 +65,32 @@ fn a_connection_that_is_dead_from_the_start_is_the_calls_error() {
     assert!(call.is_pending());
     attempts.next().send(Ok(Conn::new(1).dead())).ok().unwrap();
     let error = call.error();
+    assert_eq!(handed_back(&error), Some("a"));
     let source = error.downcast::<NotSent>().unwrap().into_source();
     assert_eq!(*source.downcast::<Fault>().unwrap(), Fault("dead"));
     assert!(!service.is_connected());
     assert_eq!(attempts.len(), 0);
+}
+
+/// Each who waited gets the request back that was theirs, once.
+#[test]
+fn a_failed_connect_hands_the_requests_back() {
+    let (mut service, attempts) = reconnect();
+    let mut calls = ["a", "b"].map(|name| (name, Task::new(service.call(name))));
+    calls
+        .iter_mut()
+        .for_each(|(_, call)| assert!(call.is_pending()));
+    attempts.next().send(Err(Fault("refused"))).ok().unwrap();
+    for (name, call) in &mut calls {
+        let error = call.error();
+        assert_eq!(Unsent::<String>::find(&*error), None); // another type
+        assert_eq!(handed_back(&error), Some(*name));
+        assert_eq!(handed_back(&error), None);
+    }
+}
+
+fn handed_back(error: &BoxError) -> Option<&'static str> {
+    Unsent::find(&**error)
 }
 
 #[test]
@@ -81,6 +103,25 @@ fn a_connection_that_is_not_ready_makes_only_the_call_wait() {
     conn.set_busy(false);
     assert!(call.is_woken());
     assert_eq!(call.answer(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_not_polled_loses_its_place_on_a_busy_connection() {
+    let conn = Conn::new(1);
+    let (mut service, _attempts) = connected(conn.clone());
+    conn.set_busy(true);
+    let mut stalled = Task::new(service.call("stalled"));
+    assert!(stalled.is_pending());
+    conn.set_busy(false);
+    let mut call = Task::new(service.call("a"));
+    assert!(call.is_pending());
+    tokio::time::sleep(Duration::from_millis(21)).await;
+    assert!(call.is_woken());
+    assert_eq!(call.answer(), 1);
+    // It holds up nobody any more, and is served when it comes back.
+    assert_eq!(Task::new(service.call("b")).answer(), 1);
+    assert_eq!(stalled.answer(), 1);
+    assert_eq!(*conn.calls.lock().unwrap(), ["first", "a", "b", "stalled"]);
 }
 
 #[test]
@@ -104,6 +145,7 @@ async fn a_late_failure_on_an_old_connection_does_not_touch_its_successor() {
     // This one would go past it, so it fails as the late one will: not sent.
     let error = Task::new(service.call("a")).error();
     assert!(error.downcast_ref::<NotSent>().is_some(), "{error:?}");
+    assert_eq!(handed_back(&error), Some("a"));
     // But the late one does not keep the others waiting for long.
     tokio::time::sleep(Duration::from_millis(21)).await;
     let mut call = Task::new(service.call("a"));
@@ -226,4 +268,27 @@ async fn a_call_that_is_never_polled_costs_the_others_the_patience_once() {
         assert_eq!(Task::new(service.call("a")).answer(), 1);
     }
     assert_eq!(Task::new(never).answer(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_not_heard_of_a_dead_connection_holds_nobody_off_the_next_one() {
+    let (mut service, attempts) = reconnect();
+    let mut calls: Vec<_> = (0..4).map(|_| Task::new(service.call("hang"))).collect();
+    // The first one waits for an answer on a connection that dies.
+    let conn = Conn::new(1);
+    assert!(calls[0].is_pending());
+    attempts.next().send(Ok(conn.clone())).ok().unwrap();
+    assert!(calls[0].is_pending());
+    conn.die();
+    // The second one finds that out, and the others go on to a new connection.
+    let error = calls[1].error();
+    assert!(error.is::<NotSent>(), "{error:?}");
+    assert!(calls[2].is_pending() && calls[3].is_pending());
+    attempts.next().send(Ok(Conn::new(2))).ok().unwrap();
+    assert!(calls[2].is_pending(), "hangs in its call");
+    // The last one is still in line, so this one joins it.
+    let mut late = Task::new(service.call("late"));
+    assert!(late.is_pending(), "not failed for a connection of the past");
+    drop(calls);
+    assert_eq!(late.answer(), 2);
 }

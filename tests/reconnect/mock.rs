@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::{Ready, ready};
+use std::future::{pending, ready};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -122,7 +122,7 @@ impl Conn {
 impl Service<&'static str> for Conn {
     type Response = usize;
     type Error = Fault;
-    type Future = Ready<Result<usize, Fault>>;
+    type Future = Pin<Box<dyn Future<Output = Result<usize, Fault>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         if self.state.dead.load(Ordering::SeqCst) {
@@ -137,10 +137,11 @@ impl Service<&'static str> for Conn {
 
     fn call(&mut self, request: &'static str) -> Self::Future {
         self.calls.lock().unwrap().push(request);
-        ready(match request {
-            "fail" => Err(Fault("failed")),
-            _ => Ok(self.number),
-        })
+        match request {
+            "fail" => Box::pin(ready(Err(Fault("failed")))),
+            "hang" => Box::pin(pending()),
+            _ => Box::pin(ready(Ok(self.number))),
+        }
     }
 }
 

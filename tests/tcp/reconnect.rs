@@ -1,7 +1,9 @@
 //! `Reconnect` over the TCP client.
 
 use std::error::Error;
+use std::future::poll_fn;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -120,4 +122,57 @@ async fn a_new_connection_is_made_when_the_server_is_back() {
         let error = call.await.unwrap().unwrap_err();
         assert_eq!(tcp_error(&error).sent(), Sent::Maybe);
     }
+}
+
+/// It would go past the other one otherwise, which has to be sent again.
+#[tokio::test]
+async fn whoever_waits_for_room_on_a_connection_fails_with_those_who_were_before() {
+    let (listener, address) = listen().await;
+    let mut service = Reconnect::new(framed(address).max_in_flight(1));
+    let first = tokio::spawn(service.call(Bytes::from("first")));
+    let (mut server, _) = listener.accept().await.unwrap();
+    read_frame(&mut server).await.unwrap();
+    let mut second = std::pin::pin!(service.call(Bytes::from("second")));
+    let waits = poll_fn(|cx| Poll::Ready(second.as_mut().poll(cx).is_pending()));
+    assert!(waits.await);
+    reset(server);
+
+    let error = first.await.unwrap().unwrap_err();
+    assert_eq!(tcp_error(&error).sent(), Sent::Maybe);
+    let second = tokio::time::timeout(Duration::from_secs(10), second).await;
+    let error = second.expect("it connects").unwrap_err();
+    assert_eq!(tcp_error(&error).sent(), Sent::No);
+}
+
+#[tokio::test]
+async fn a_call_that_finds_room_does_not_go_past_those_who_wait_for_it() {
+    let (listener, address) = listen().await;
+    let mut service = Reconnect::new(framed(address).max_in_flight(2));
+    let before = [
+        tokio::spawn(service.call(Bytes::from("a"))),
+        tokio::spawn(service.call(Bytes::from("b"))),
+    ];
+    let (mut server, _) = listener.accept().await.unwrap();
+    let mut frames = Vec::new();
+    for _ in &before {
+        frames.push(read_frame(&mut server).await.unwrap());
+    }
+    let mut waits = std::pin::pin!(service.call(Bytes::from("c")));
+    let pending = poll_fn(|cx| Poll::Ready(waits.as_mut().poll(cx).is_pending()));
+    assert!(pending.await);
+    for frame in frames {
+        write_frame(&mut server, &frame).await;
+    }
+    for call in before {
+        call.await.unwrap().unwrap();
+    }
+    // There is room for two now, and the one who waits has not been polled since.
+    let late = tokio::spawn(service.call(Bytes::from("d")));
+    tokio::task::yield_now().await;
+    let pending = poll_fn(|cx| Poll::Ready(waits.as_mut().poll(cx).is_pending()));
+    assert!(pending.await);
+    for expected in ["c", "d"] {
+        assert_eq!(read_frame(&mut server).await.unwrap(), expected.as_bytes());
+    }
+    late.abort();
 }

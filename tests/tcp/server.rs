@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -25,6 +26,10 @@ pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
 }
 
 pub(crate) fn framed(address: SocketAddr) -> Framed {
+    framed_to(address)
+}
+
+pub(crate) fn framed_to(address: impl ToString) -> Framed {
     Connector::new(address, LengthDelimitedCodec::new)
 }
 
@@ -40,12 +45,21 @@ pub(crate) async fn pair_with(set: impl FnOnce(Framed) -> Framed) -> (Client, Tc
     (client.unwrap(), accepted.unwrap().0)
 }
 
+/// Whatever takes as long as this hangs.
+pub(crate) async fn bounded<F: Future>(future: F) -> F::Output {
+    let limit = Duration::from_secs(60);
+    tokio::time::timeout(limit, future).await.expect("hangs")
+}
+
+pub(crate) type Call<Res> = Pin<Box<dyn Future<Output = Result<Res, tcp::Error>> + Send>>;
+
 /// Waits for readiness and calls.
-pub(crate) async fn send(
-    client: &mut Client,
+pub(crate) async fn send<Res: Send + 'static>(
+    client: &mut tcp::Client<Bytes, Res>,
     request: impl Into<Bytes>,
-) -> tcp::ResponseFuture<BytesMut> {
-    client.ready().await.unwrap().call(request.into())
+) -> Call<Res> {
+    let client = bounded(client.ready()).await.unwrap();
+    Box::pin(bounded(client.call(request.into())))
 }
 
 /// Answers everything with itself, on every connection; counts the connections.
@@ -66,15 +80,19 @@ pub(crate) fn echo(listener: TcpListener) -> (Arc<AtomicUsize>, JoinHandle<()>) 
 }
 
 pub(crate) async fn read_frame(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let len = stream.read_u32().await?;
-    let mut frame = vec![0; len as usize];
-    stream.read_exact(&mut frame).await?;
-    Ok(frame)
+    let read = async {
+        let len = stream.read_u32().await?;
+        let mut frame = vec![0; len as usize];
+        stream.read_exact(&mut frame).await?;
+        Ok(frame)
+    };
+    bounded(read).await
 }
 
 pub(crate) async fn write_frame(stream: &mut TcpStream, frame: &[u8]) {
-    stream.write_u32(frame.len() as u32).await.unwrap();
-    stream.write_all(frame).await.unwrap();
+    // With one write, because two small ones wait for an acknowledgement in between.
+    let len = (frame.len() as u32).to_be_bytes();
+    stream.write_all(&[&len, frame].concat()).await.unwrap();
 }
 
 /// Ends the connection with a RST.

@@ -19,13 +19,13 @@ use tower_conn_retry::{ConnectError, Reconnect, Sent};
 
 use crate::server::{Framed, framed, listen, reset, send};
 
-struct Identity {
-    server: Arc<ServerConfig>,
-    certificate: CertificateDer<'static>,
+pub(crate) struct Identity {
+    pub(crate) server: Arc<ServerConfig>,
+    pub(crate) certificate: CertificateDer<'static>,
 }
 
 /// A server that calls itself by this name, with a certificate of its own making.
-fn identity(name: &str) -> Identity {
+pub(crate) fn identity(name: &str) -> Identity {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed([name.to_owned()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
@@ -52,7 +52,10 @@ fn trust(certificate: &CertificateDer<'static>) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-async fn accept(listener: &TcpListener, identity: &Identity) -> io::Result<TlsStream<TcpStream>> {
+pub(crate) async fn accept(
+    listener: &TcpListener,
+    identity: &Identity,
+) -> io::Result<TlsStream<TcpStream>> {
     let (stream, _) = listener.accept().await?;
     let acceptor = TlsAcceptor::from(Arc::clone(&identity.server));
     acceptor.accept(stream).await

@@ -39,6 +39,8 @@ pub(crate) struct Link<W> {
     disturbed: Option<Time>,
     /// The backoff's last delay.
     delay: Duration,
+    /// The peer does not want to be probed earlier.
+    not_before: Time,
     /// Attempts in this outage.
     attempts: u32,
     /// Held requests without an attempt in flight, oldest first.
@@ -127,6 +129,8 @@ pub(crate) enum Answer {
 pub(crate) struct Failed {
     /// When it began.
     pub(crate) began: Time,
+    /// The peer wants no other attempt until then.
+    pub(crate) not_before: Time,
     /// It was of a kind that says that one connection broke (rule 3).
     pub(crate) breaks: bool,
     /// The request itself may have broken it: it was perhaps sent.
@@ -165,6 +169,7 @@ impl<W> Link<W> {
             since: now,
             disturbed: None,
             delay: FIRST_STEP,
+            not_before: Time::ZERO,
             attempts: 0,
             waiting: BTreeMap::new(),
             skipped: BTreeMap::new(),
@@ -298,6 +303,12 @@ impl<W> Link<W> {
             let probe_at = now.saturating_add(pause);
             self.phase = Phase::Down { probe_at };
         }
+        if !self.is_up() {
+            self.not_before = self.not_before.max(how.not_before);
+        }
+        if let Phase::Down { probe_at } = &mut self.phase {
+            *probe_at = self.not_before.max(*probe_at);
+        }
         let stays = how.stays && after != After::Poisoned;
         if after != After::StillUp || !stays {
             self.give_back_turn(id);
@@ -313,7 +324,7 @@ impl<W> Link<W> {
     pub(crate) fn delay(&mut self, delay: Duration, from: Time, wakes: &mut Vec<W>) {
         self.delay = delay.max(MIN_DELAY);
         if let Phase::Down { probe_at } = &mut self.phase {
-            *probe_at = from.saturating_add(self.delay);
+            *probe_at = self.not_before.max(from.saturating_add(self.delay));
         }
         self.settle(from, wakes);
     }
@@ -333,7 +344,8 @@ impl<W> Link<W> {
         self.suspect.take_if(|suspect| *suspect == id);
         self.give_back_turn(id);
         if matches!(self.phase, Phase::Probing { by, .. } if by == id) {
-            self.phase = Phase::Down { probe_at: now };
+            let probe_at = self.not_before.max(now);
+            self.phase = Phase::Down { probe_at };
         }
         self.settle(now, wakes);
     }
@@ -353,6 +365,7 @@ impl<W> Link<W> {
             return false;
         }
         self.delay = FIRST_STEP;
+        self.not_before = Time::ZERO;
         if let Phase::Down { probe_at } = &mut self.phase {
             *probe_at = now;
         }

@@ -44,6 +44,8 @@ struct Kind {
     sent: bool,
     paid: bool,
     in_order: bool,
+    /// The peer wants to be left alone for so long, in ms.
+    waits: u16,
 }
 
 const REFUSED: Kind = Kind {
@@ -51,14 +53,17 @@ const REFUSED: Kind = Kind {
     sent: true,
     paid: true,
     in_order: false,
+    waits: 0,
 };
 
 fn kind() -> impl Strategy<Value = Kind> {
-    any::<[bool; 4]>().prop_map(|[breaks, sent, paid, in_order]| Kind {
-        breaks,
+    let waits = prop_oneof![3 => Just(0), 1 => 0..2_000_u16];
+    (any::<[bool; 4]>(), waits).prop_map(|([breaks, sent, paid, in_order], waits)| Kind {
+        breaks: breaks && waits == 0,
         sent,
         paid,
         in_order,
+        waits,
     })
 }
 
@@ -107,6 +112,8 @@ struct World {
     gone: Vec<Id>,
     /// Changes of the phase.
     changes: BTreeSet<(String, String)>,
+    /// The peer wants no probe until then.
+    not_before: Time,
 }
 
 impl World {
@@ -118,6 +125,7 @@ impl World {
             callers: BTreeMap::new(),
             gone: Vec::new(),
             changes: BTreeSet::new(),
+            not_before: Time::ZERO,
         }
     }
 
@@ -138,6 +146,9 @@ impl World {
                 .woken = true;
         }
         let after = self.phase();
+        if self.link.is_up() {
+            self.not_before = Time::ZERO;
+        }
         if before != after {
             self.changes.insert((before, after));
         }
@@ -220,6 +231,7 @@ impl World {
                 match self.change_unchecked(|link, _, wakes| link.ask(id, now, deadline, id, wakes))
                 {
                     Answer::Go { probe } => {
+                        assert!(!probe || now >= self.not_before, "left alone");
                         assert!(!probe || !self.callers.values().any(|caller| caller.probes));
                         self.gone.push(id);
                         let caller = self.callers.get_mut(&id).expect("there");
@@ -258,6 +270,7 @@ impl World {
             caller.broke += 1;
         }
         let how = Failed {
+            not_before: self.now + u32::from(kind.waits) * MS,
             began: caller.began,
             breaks: kind.breaks,
             blamed: kind.breaks && kind.sent,
@@ -274,6 +287,9 @@ impl World {
             self.callers.remove(&id);
         }
         let after = self.change_unchecked(|link, now, wakes| link.failed(id, how, now, wakes));
+        if !self.link.is_up() {
+            self.not_before = self.not_before.max(how.not_before);
+        }
         if let After::WentDown { .. } = after {
             let from = self.now;
             self.change(|link, _, wakes| link.delay(100 * MS, from, wakes));
@@ -354,6 +370,7 @@ impl World {
             }
             Step::DropOldest => self.change(|link, now, wakes| link.drop_oldest(now, wakes)),
             Step::Wake => {
+                self.not_before = Time::ZERO;
                 self.change(|link, now, wakes| link.wake(now, wakes));
             }
             Step::Pass(ms) => self.now += u32::from(ms) * MS,

@@ -18,6 +18,7 @@ impl<W> Link<W> {
         self.recoveries += 1;
         self.since = now;
         self.disturbed = Some(now);
+        self.not_before = Time::ZERO;
     }
 
     /// When both in line, who have timers, have let a turn pass while others wait behind them.

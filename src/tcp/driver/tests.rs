@@ -1,23 +1,26 @@
 //! What can't be brought about at will with a real socket: the order of events, and time.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, DuplexStream, ReadBuf};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tokio_util::codec::LengthDelimitedCodec;
 use tower_service::Service as _;
 
 use super::*;
+use crate::tcp::book::InOrder;
 
 type FramedClient = Client<Bytes, BytesMut>;
 
 fn spawn<Io>(io: Io, options: &Options) -> FramedClient
 where
-    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    Io: AsyncRead + AsyncWrite + Socket + Unpin + Send + 'static,
 {
-    let (client, driver) = Driver::new(io, LengthDelimitedCodec::new(), options);
+    let (client, driver) = Driver::new(io, LengthDelimitedCodec::new(), InOrder::new(), options);
     tokio::spawn(driver.run());
     client
 }
@@ -28,6 +31,25 @@ fn patient_for(limit: Duration) -> Options {
         ..Options::default()
     }
 }
+
+/// In-order answers need nothing of the socket.
+macro_rules! not_a_socket {
+    ($($io:ty),*) => {$(
+        impl Socket for $io {
+            fn is_plain(&self) -> bool {
+                true
+            }
+            fn written(&self) -> u64 {
+                0
+            }
+            fn unacknowledged(&self) -> io::Result<u64> {
+                Err(io::ErrorKind::Unsupported.into())
+            }
+        }
+    )*};
+}
+
+not_a_socket!(DuplexStream, BreaksInWriting, Deaf);
 
 async fn ready(client: &mut FramedClient) -> Result<&mut FramedClient, Error> {
     std::future::poll_fn(|cx| client.poll_ready(cx)).await?;
@@ -111,6 +133,56 @@ async fn answers_are_read_to_the_end_when_writing_fails() {
     assert_eq!(error.kind(), ErrorKind::Io);
 }
 
+/// Takes nothing, and says nothing.
+struct Deaf;
+
+impl AsyncRead for Deaf {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Deaf {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Or else they could go on to another connection, and past those.
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_for_room_hear_of_the_end_after_those_in_flight() {
+    let options = Options {
+        max_in_flight: 1,
+        ..Options::default()
+    };
+    let mut client = spawn(Deaf, &options);
+    let (heard, mut order) = mpsc::unbounded_channel();
+    let call = ready(&mut client).await.unwrap().call("a".into());
+    let in_flight = heard.clone();
+    tokio::spawn(async move { in_flight.send(("in flight", call.await.unwrap_err())) });
+    tokio::spawn(async move {
+        let error = ready(&mut client).await.map(drop).unwrap_err();
+        heard.send(("waits", error))
+    });
+    for expected in ["in flight", "waits"] {
+        let (who, error) = order.recv().await.unwrap();
+        assert_eq!(who, expected);
+        assert_eq!((error.kind(), error.sent()), (ErrorKind::Io, Sent::No));
+    }
+}
+
 async fn answer(peer: &mut DuplexStream) {
     let mut frame = [0; 5];
     peer.read_exact(&mut frame).await.unwrap();
@@ -158,8 +230,12 @@ async fn patience_begins_anew_after_an_idle_time() {
 #[tokio::test]
 async fn a_runtime_that_is_shut_down_leaves_nobody_waiting() {
     let (io, _peer) = tokio::io::duplex(1024);
-    let (mut client, driver) =
-        Driver::<_, _, Bytes, _>::new(io, LengthDelimitedCodec::new(), &Options::default());
+    let (mut client, driver) = Driver::<_, _, Bytes, _>::new(
+        io,
+        LengthDelimitedCodec::new(),
+        InOrder::new(),
+        &Options::default(),
+    );
     let task = tokio::spawn(driver.run());
     let call = ready(&mut client).await.unwrap().call("x".into());
     tokio::task::yield_now().await;
@@ -168,4 +244,49 @@ async fn a_runtime_that_is_shut_down_leaves_nobody_waiting() {
     assert_eq!((error.kind(), error.sent()), (ErrorKind::Gone, Sent::Maybe));
     let error = ready(&mut client).await.unwrap_err();
     assert_eq!((error.kind(), error.sent()), (ErrorKind::Gone, Sent::No));
+}
+
+/// Counts the bytes it has encoded.
+struct Counting(Arc<AtomicUsize>);
+
+impl Encoder<Bytes> for Counting {
+    type Error = io::Error;
+
+    fn encode(&mut self, request: Bytes, buffer: &mut BytesMut) -> io::Result<()> {
+        self.0.fetch_add(request.len(), Ordering::Relaxed);
+        buffer.extend_from_slice(&request);
+        Ok(())
+    }
+}
+
+impl Decoder for Counting {
+    type Item = BytesMut;
+    type Error = io::Error;
+
+    fn decode(&mut self, _: &mut BytesMut) -> io::Result<Option<BytesMut>> {
+        Ok(None)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_never_reads_costs_a_bounded_amount_of_memory() {
+    let (io, _peer) = tokio::io::duplex(1024);
+    let encoded = Arc::new(AtomicUsize::new(0));
+    let codec = Counting(Arc::clone(&encoded));
+    let options = Options {
+        max_in_flight: 10_000,
+        ..Options::default()
+    };
+    let (mut client, driver) = Driver::new(io, codec, InOrder::new(), &options);
+    tokio::spawn(driver.run());
+    let request = Bytes::from(vec![7; 1000]);
+    let mut calls = Vec::new();
+    for _ in 0..10_000 {
+        calls.push(ready(&mut client).await.unwrap().call(request.clone()));
+    }
+    // The clock goes on when the task has nothing more to do.
+    sleep(Duration::from_secs(1)).await;
+    let encoded = encoded.load(Ordering::Relaxed);
+    let bound = HIGH_WATER + 1024 + request.len();
+    assert!((HIGH_WATER..bound).contains(&encoded), "{encoded}");
 }

@@ -1,0 +1,27 @@
+//! The Redis client. Most of its errors have the `io::Error` below them; the others are told by
+//! predicates. What the server answered (`LOADING`, `READONLY`, `MOVED`, …) is an answer.
+
+use std::error::Error;
+
+use redis::{ErrorKind, RedisError};
+
+use super::ConnErrorKind;
+use super::context::Context;
+use super::walk::{Flow, cast};
+
+pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
+    let Some(redis) = cast::<RedisError>(error) else {
+        return Flow::Pass;
+    };
+    match redis.kind() {
+        ErrorKind::Server(_) | ErrorKind::Extension => return Flow::NotConn,
+        // No node of the cluster that it could be sent to has a connection.
+        ErrorKind::ClusterConnectionNotFound => context.note(ConnErrorKind::NotConnected),
+        _ if redis.is_timeout() => context.note(ConnErrorKind::Timeout),
+        _ if redis.is_connection_refusal() => context.note(ConnErrorKind::Refused),
+        // With or without an io::Error below: the task of a shared connection has gone, say.
+        _ if redis.is_connection_dropped() => context.note(ConnErrorKind::Closed),
+        _ => {}
+    }
+    Flow::Next
+}

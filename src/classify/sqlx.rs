@@ -1,0 +1,85 @@
+//! sqlx, and what a PostgreSQL server says about its connections.
+//!
+//! A database's error is an answer, except where the server says with it that it takes the
+//! connection away, or gives none: the SQLSTATEs below ("PostgreSQL Error Codes", appendix A of its
+//! manual; class 08 is the SQL standard's own).
+
+use std::error::Error;
+
+use sqlx::Error as SqlxError;
+
+use super::context::Context;
+use super::walk::{Flow, cast};
+use super::{ConnError, ConnErrorKind, Sent};
+
+pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
+    let Some(sqlx) = cast::<SqlxError>(error) else {
+        return Flow::Pass;
+    };
+    match sqlx {
+        SqlxError::Io(io) => Flow::Into(io),
+        SqlxError::Tls(_) => {
+            context.set_connecting();
+            context.set_handshake(true);
+            context.note(ConnErrorKind::Tls);
+            Flow::Next
+        }
+        SqlxError::Database(answer) => match answer.code().as_deref().and_then(of_sqlstate) {
+            Some(found) => {
+                context.note_error(found);
+                Flow::Stop
+            }
+            None => Flow::NotConn,
+        },
+        // All connections are in use, or none could be made: what came before is not told.
+        SqlxError::PoolTimedOut => {
+            context.note(ConnErrorKind::Timeout);
+            Flow::Stop
+        }
+        SqlxError::WorkerCrashed => {
+            context.note(ConnErrorKind::Closed);
+            Flow::Stop
+        }
+        // The statement, the row, or the program.
+        _ => Flow::NotConn,
+    }
+}
+
+fn of_sqlstate(code: &str) -> Option<ConnError> {
+    match code {
+        // cannot_connect_now, too_many_connections: the server's answer to the first message of a
+        // connection.
+        "57P03" | "53300" => Some(ConnError::new(ConnErrorKind::Refused).with_sent(Sent::No)),
+        // admin_shutdown, crash_shutdown, idle_session_timeout: a connection is taken away, in the
+        // middle of a statement perhaps.
+        "57P01" | "57P02" | "57P05" => Some(ConnError::new(ConnErrorKind::Closed)),
+        // Connection exceptions. A foreign server's come up in a statement that has begun.
+        code if code.starts_with("08") => Some(ConnError::new(ConnErrorKind::Closed)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn about_the_connection_are_few() {
+        for code in [
+            "57P01", "57P02", "57P05", "08000", "08003", "08006", "08001",
+        ] {
+            let found = of_sqlstate(code).map(|found| (found.kind(), found.sent()));
+            assert_eq!(found, Some((ConnErrorKind::Closed, Sent::Maybe)), "{code}");
+        }
+        for code in ["57P03", "53300"] {
+            let found = of_sqlstate(code).map(|found| (found.kind(), found.sent()));
+            assert_eq!(found, Some((ConnErrorKind::Refused, Sent::No)), "{code}");
+        }
+        // A key that is taken, a wrong password, a cancelled statement, a database that is gone.
+        for code in [
+            "23505", "28P01", "57014", "57P04", "40001", "HY000", "", "0",
+        ] {
+            assert_eq!(of_sqlstate(code), None, "{code}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use hyper::Request;
+use hyper::client::conn::TrySendError;
+
+use super::form::Undo;
+use crate::Unsent;
+
+/// Why a connection did not answer a request.
+///
+/// If it was provably not sent, it carries the request: [`Unsent::find`] finds it in the chain, and
+/// the retry layer does so by itself.
+pub struct SendError<B>(Kind<B>);
+
+enum Kind<B> {
+    /// The connection is over; there was no request.
+    Closed(ConnectionClosed),
+    /// The request is handed back.
+    Unsent(Box<Unsent<Request<B>>>),
+    /// hyper has kept the request.
+    Failed(RequestError),
+}
+
+impl<B> SendError<B> {
+    pub(super) fn closed(closed: ConnectionClosed) -> Self {
+        Self(Kind::Closed(closed))
+    }
+
+    pub(super) fn unsent(request: Request<B>, closed: ConnectionClosed) -> Self {
+        Self(Kind::Unsent(Box::new(Unsent::new(request, closed))))
+    }
+
+    pub(super) fn from_hyper(mut error: TrySendError<Request<B>>, undo: Undo) -> Self {
+        let request = error.take_message();
+        let error = RequestError(error.into_error());
+        Self(match request {
+            Some(request) => Kind::Unsent(Box::new(Unsent::new(undo.apply(request), error))),
+            None => Kind::Failed(error),
+        })
+    }
+
+    /// Takes the request out, if it was handed back and not taken before.
+    pub fn take_request(&self) -> Option<Request<B>> {
+        match &self.0 {
+            Kind::Unsent(unsent) => unsent.take(),
+            Kind::Closed(_) | Kind::Failed(_) => None,
+        }
+    }
+}
+
+impl<B> fmt::Debug for SendError<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Closed(error) => f.debug_tuple("Closed").field(error).finish(),
+            Kind::Unsent(error) => f.debug_tuple("Unsent").field(error).finish(),
+            Kind::Failed(error) => f.debug_tuple("Failed").field(error).finish(),
+        }
+    }
+}
+
+impl<B> fmt::Display for SendError<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            Kind::Closed(_) => "can't send on this connection",
+            Kind::Unsent(_) => "the connection ended before the request was sent",
+            Kind::Failed(_) => "the connection did not answer",
+        })
+    }
+}
+
+impl<B: Send + 'static> Error for SendError<B> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(match &self.0 {
+            Kind::Closed(error) => error,
+            Kind::Unsent(error) => &**error,
+            Kind::Failed(error) => error,
+        })
+    }
+}
+
+/// The connection is over, or its task is gone. Nothing of the request in question was sent.
+///
+/// Its source is what ended the connection, if that was an error.
+#[derive(Debug, Clone)]
+pub struct ConnectionClosed {
+    /// Shared by all who waited for their turn.
+    cause: Option<Arc<hyper::Error>>,
+    ordered: bool,
+}
+
+impl ConnectionClosed {
+    pub(super) fn new(cause: Option<Arc<hyper::Error>>) -> Self {
+        let ordered = true;
+        Self { cause, ordered }
+    }
+
+    /// The requests in flight are in no order, and may go on: the peer has sent a GOAWAY.
+    pub(super) fn unordered(self) -> Self {
+        let ordered = false;
+        Self { ordered, ..self }
+    }
+
+    /// Whether a new request must not go past those in flight.
+    pub(crate) fn is_ordered(&self) -> bool {
+        self.ordered
+    }
+}
+
+impl fmt::Display for ConnectionClosed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the connection is closed")
+    }
+}
+
+impl Error for ConnectionClosed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_ref().map(|cause| cause as _)
+    }
+}
+
+/// hyper's error about one request. (On its own, hyper's error may also be one of the connection,
+/// which proves less.)
+#[derive(Debug)]
+pub struct RequestError(hyper::Error);
+
+impl RequestError {
+    /// hyper's error.
+    pub fn get_ref(&self) -> &hyper::Error {
+        &self.0
+    }
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request failed")
+    }
+}
+
+impl Error for RequestError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}

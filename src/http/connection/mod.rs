@@ -1,0 +1,83 @@
+//! One HTTP connection as a service: hyper's connection-level clients, for [`Reconnect`].
+//!
+//! [`Http1Connect`] and [`Http2Connect`] take any service that responds with a byte stream
+//! (hyper-util's `HttpConnector`, hyper-rustls's `HttpsConnector`, a closure that opens a Unix
+//! socket), shake hands, and respond with a connection that is `Clone`, as
+//! [`Reconnect`] needs it.
+//!
+//! ```
+//! # #[cfg(feature = "hyper-util")] {
+//! use hyper_util::client::legacy::connect::HttpConnector;
+//! use hyper_util::rt::TokioExecutor;
+//! use tower::ServiceBuilder;
+//! use tower_conn_retry::{Reconnect, RetryOnConnErr};
+//! use tower_conn_retry::http::connection::Http2Connect;
+//!
+//! # type StreamingBody = http_body_util::Full<bytes::Bytes>;
+//! let uri: hyper::Uri = "http://robot.example:8080".parse().unwrap();
+//! let connect = Http2Connect::<_, StreamingBody>::new(HttpConnector::new());
+//! let client = ServiceBuilder::new()
+//!     .layer(RetryOnConnErr::new().never_copy()) // the body need not be `Clone`
+//!     .service(Reconnect::to(connect, uri));
+//! # fn is_a_client<S: tower::Service<hyper::Request<StreamingBody>>>(_: &S) {}
+//! # is_a_client(&client);
+//! # }
+//! ```
+//!
+//! # Why not a pooled client
+//!
+//! A pooled client takes the request and keeps it. hyper's `try_send_request` hands a request *back*
+//! if the connection ended before anything of it was written, with its body, untouched; the error
+//! of these services carries it ([`Unsent`]). So the layer replays it without ever having copied
+//! it, whatever its method, a streaming body included: say
+//! [`never_copy`](crate::RetryOnConnErr::never_copy). (A body that is `Clone` works with the plain
+//! layer, which also replays an idempotent request that may have been sent.)
+//!
+//! And one connection keeps the order of the calls.
+//!
+//! | the connection ends | HTTP/1.1 | HTTP/2 |
+//! |---|---|---|
+//! | while the request waits for its turn | handed back | handed back |
+//! | before anything of it was written | handed back | handed back |
+//! | later | may have been sent | may have been sent |
+//! | by GOAWAY, before the request | | handed back |
+//! | by GOAWAY, the stream is above its last | | not sent, but hyper has dropped the request: replayed if there is a copy |
+//! | by GOAWAY, the stream is not above its last | | it is answered |
+//!
+//! # What it expects of a request
+//!
+//! An absolute URI, as hyper-util's client does: `http://robot.example:8080/rooms`. The layer reads
+//! the [destination](crate::Destination) from it. For HTTP/1.1 it is sent in origin form, and a
+//! `Host` header is added if there is none (RFC 9112 §3.2); a request that is handed back is as it
+//! was given. For HTTP/2 its parts are the pseudo-headers, so a URI that is only a path is an error
+//! there. The URI does not choose the connection: the target of
+//! [`Reconnect::to`](crate::Reconnect::to) does.
+//!
+//! # What an answer means
+//!
+//! A call ends with the head of the answer. If the connection breaks after that, the *body* of the
+//! answer fails, with a `hyper::Error`; nobody replays that. Ask
+//! [`is_conn_error`](crate::is_conn_error) about it, and make the call again if that is right.
+//!
+//! On an HTTP/1.1 connection the next request waits until the answer's body was read to its end or
+//! dropped, and dropping a call or a body that is not at its end closes the connection: there is no
+//! other way to end an HTTP/1.1 message early.
+//!
+//! [`Reconnect`]: crate::Reconnect
+//! [`Unsent`]: crate::Unsent
+
+mod connect;
+mod error;
+mod executor;
+mod form;
+mod future;
+mod http1;
+mod http2;
+mod queue;
+
+pub use connect::{Connecting, Http1Connect, Http2Connect};
+pub use error::{ConnectionClosed, RequestError, SendError};
+pub use executor::{Executor, Task};
+pub use future::ResponseFuture;
+pub use http1::Http1Connection;
+pub use http2::Http2Connection;

@@ -1,0 +1,127 @@
+//! The requests that wait for their turn on an HTTP/1.1 connection, which takes one at a time.
+//!
+//! The connection's own task gives the turns, not the callers: so one that is dropped, or that is
+//! not polled any more, is in nobody's way.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use hyper::Request;
+use hyper::body::Body;
+use hyper::client::conn::http1::SendRequest;
+use tokio::sync::oneshot;
+
+use super::form::origin_form;
+use super::future::{Sending, Turn};
+use super::{ConnectionClosed, ResponseFuture, SendError};
+
+/// The sending half of a connection, and those who wait for it.
+pub(super) struct Queue<B>(Mutex<State<B>>);
+
+struct State<B> {
+    sender: SendRequest<B>,
+    /// Oldest first.
+    waiting: VecDeque<Waiting<B>>,
+    /// Wakes the connection's task.
+    task: Option<Waker>,
+    closed: Option<ConnectionClosed>,
+}
+
+struct Waiting<B> {
+    request: Request<B>,
+    turn: oneshot::Sender<Turn<B>>,
+}
+
+impl<B> Queue<B> {
+    pub(super) fn new(sender: SendRequest<B>) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State {
+            sender,
+            waiting: VecDeque::new(),
+            task: None,
+            closed: None,
+        })))
+    }
+
+    /// The connection is over, as far as is known.
+    pub(super) fn closed(&self) -> Option<ConnectionClosed> {
+        let state = self.lock();
+        match &state.closed {
+            None if state.sender.is_closed() => Some(ConnectionClosed::new(None)),
+            closed => closed.clone(),
+        }
+    }
+
+    /// The connection's task is over, or gone. Whoever waits gets the request back.
+    pub(super) fn close(&self, cause: Option<hyper::Error>) {
+        let mut state = self.lock();
+        let closed = ConnectionClosed::new(cause.map(Arc::new));
+        let closed = state.closed.get_or_insert(closed).clone();
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        for Waiting { request, turn } in waiting {
+            let _ = turn.send(Err(SendError::unsent(request, closed.clone())));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<B>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<B: Body + Send + 'static> Queue<B> {
+    /// Sends the request if nobody waits and the connection is ready, else it waits.
+    pub(super) fn send(self: &Arc<Self>, request: Request<B>) -> ResponseFuture<B> {
+        let mut state = self.lock();
+        if let Some(closed) = &state.closed {
+            let error = SendError::unsent(request, closed.clone());
+            return ResponseFuture::failed(error);
+        }
+        if state.waiting.is_empty() && state.sender.is_ready() {
+            return ResponseFuture::sent(state.send(request));
+        }
+        let (turn, turned) = oneshot::channel();
+        state.waiting.push_back(Waiting { request, turn });
+        let task = state.task.clone();
+        drop(state);
+        // So that it asks hyper again: what it has been told may be old.
+        task.into_iter().for_each(Waker::wake);
+        ResponseFuture::waiting(turned, self.clone())
+    }
+
+    /// Gives turns while the connection is ready for a request. Called by its task, after the
+    /// connection had the chance to say that it is.
+    pub(super) fn poll(&self, cx: &mut Context<'_>) {
+        // Dropped without the lock.
+        let (mut gone, mut late) = (Vec::new(), Vec::new());
+        let mut state = self.lock();
+        while let Some(next) = state.waiting.front() {
+            if next.turn.is_closed() {
+                gone.extend(state.waiting.pop_front());
+                continue;
+            }
+            // An error: it is closed, and the task is about to say so.
+            let Poll::Ready(Ok(())) = state.sender.poll_ready(cx) else {
+                break;
+            };
+            if let Some(Waiting { request, turn }) = state.waiting.pop_front() {
+                // If the caller goes in this moment, so does the request.
+                late.extend(turn.send(Ok(state.send(request))).err());
+            }
+        }
+        let former = match &state.task {
+            Some(task) if task.will_wake(cx.waker()) => None,
+            _ => state.task.replace(cx.waker().clone()),
+        };
+        drop(state);
+        drop((gone, late, former));
+    }
+}
+
+impl<B: Body + Send + 'static> State<B> {
+    /// The sender is ready.
+    fn send(&mut self, mut request: Request<B>) -> Sending<B> {
+        let undo = origin_form(&mut request);
+        Sending::new(self.sender.try_send_request(request), undo)
+    }
+}

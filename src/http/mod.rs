@@ -1,0 +1,110 @@
+//! HTTP clients: what to know about reqwest, hyper and tonic in the layer, and pieces for them.
+//!
+//! ```
+//! # #[cfg(feature = "reqwest")] {
+//! use tower::ServiceBuilder;
+//! use tower_conn_retry::{Renew, RetryOnConnErr};
+//!
+//! let client = ServiceBuilder::new()
+//!     .layer(RetryOnConnErr)
+//!     .service(Renew::new(reqwest::Client::new));
+//! # fn is_a_client<S: tower::Service<reqwest::Request>>(_: &S) {}
+//! # is_a_client(&client);
+//! # }
+//! ```
+//!
+//! # Which requests are replayed
+//!
+//! One that was provably not sent, whatever its method; and one that may have been sent if it is
+//! idempotent: by its method (RFC 9110 §9.2.2), by an `Idempotency-Key` header, by the extension
+//! [`Idempotent`], or because a [policy](crate::ConnErrorPolicy::decide) says so.
+//!
+//! # The pool
+//!
+//! A network that was lost for a moment leaves a pool of dead connections, and a replay finds the
+//! next of them. [`Renew`](crate::renew) makes the client anew, so that it finds a fresh one. In
+//! the tests, 50 connections were lost and one request made: without it, the request was tried on
+//! each of the 50, with a pause before each; with it, twice.
+//!
+//! # HTTP/2
+//!
+//! One broken connection fails all the requests on it. Each is replayed once, at once, and all of
+//! them on *one* new connection, as reqwest, hyper-util and [`Reconnect`](crate::Reconnect) each
+//! make one at a time. If that fails, the link is down, and there is one probe at a time however
+//! many wait. Where so many replays at once are too many for a server that comes back, say
+//! [`in_order`](crate::RetryOnConnErr::in_order): the first goes alone, and the others follow with
+//! a window that doubles. A [`budget`](crate::RetryOnConnErr::budget) bounds them, too.
+//!
+//! # What the clients replay by themselves
+//!
+//! | client | replays | at most | off |
+//! |---|---|---|---|
+//! | hyper-util | a request that was handed back by a reused connection that had been closed | as long as it finds such | `Builder::retry_canceled_requests(false)` |
+//! | reqwest | that, and what the peer has refused (REFUSED_STREAM, GOAWAY) | 2 more | `ClientBuilder::retry(reqwest::retry::never())` |
+//!
+//! Both are about requests that were provably not processed, so they do no harm, and no request is
+//! read twice because of them. They multiply: one attempt of the layer may be three of reqwest's,
+//! without a pause. The layer knows the same proof, so switch them off if the number of attempts
+//! matters. Not so a `retry` policy of your own in reqwest: it replays below the layer, which
+//! then takes several attempts for one. Say it here instead, in a
+//! [policy](crate::ConnErrorPolicy).
+//!
+//! # Redirects
+//!
+//! reqwest follows them by default, and nothing in its errors tells that it did. So a failed connect
+//! proves nothing about the *request* (an order that was answered with a redirect to a dead host
+//! was read), and an order is not replayed after it. Build the client with
+//! `redirect::Policy::none()` and promise [`redirects_off`](crate::RetryOnConnErr::redirects_off),
+//! or give such requests a key.
+//!
+//! # After the head
+//!
+//! A call ends with the head of the answer. A connection that breaks later fails the *body*, with
+//! an error of the client; nobody replays that, as part of it has been given away. Ask
+//! [`is_conn_error`](crate::is_conn_error) about it and call again, with a `Range` where that
+//! helps.
+//!
+//! # Expect: 100-continue
+//!
+//! hyper's clients send the header if you set it, and then the body without waiting. So a request
+//! with it counts as any other: once its head is on the way, it may have been sent.
+//!
+//! # Proxies
+//!
+//! What a forward proxy answers to an `http://` request is an answer, a 502 included. A tunnel
+//! (CONNECT) that is refused is a failed connect: nothing was sent, and waiting is taken to help,
+//! even with a wrong password (407), which the clients do not tell apart by a type. The
+//! destination is the server's either way, though it may be the proxy that is down.
+//!
+//! # gRPC: tonic
+//!
+//! Every call is a POST, so what may have been sent is replayed only if the caller says that it may:
+//! put [`Idempotent`] into the `extensions_mut()` of the `tonic::Request`, set the metadata
+//! `idempotency-key` if the server honours it, or have a policy whose
+//! [`decide`](crate::ConnErrorPolicy::decide) knows the paths (`/package.Service/Method`).
+//!
+//! tonic's body can't be copied, and its channel hands no request back: the body has to be kept in
+//! memory above the layer, and made tonic's again below it, as `examples/tonic` does. A call with
+//! one message, or with a stream of them that ends by itself, is replayed then; a stream that waits
+//! for answers must not be kept like that. The answers' stream is not replayed once its head is
+//! there; its error is a `Status` that [`is_conn_error`](crate::is_conn_error) recognises.
+//!
+//! The generated clients turn an error into a `tonic::Status`. With `.map_err(Status::from)` above
+//! the layer it has the right code, and the [`Error`](crate::Error) as its source.
+
+#[cfg(feature = "hyper-conn")]
+#[cfg_attr(docsrs, doc(cfg(feature = "hyper-conn")))]
+pub mod connection;
+mod idempotency_key;
+mod idempotent;
+mod replay_body;
+mod unavailable;
+
+pub(crate) use idempotency_key::IDEMPOTENCY_KEY;
+pub use idempotency_key::{IdempotencyKeyLayer, IdempotencyKeyService, KeyedRequest};
+pub use idempotent::Idempotent;
+pub(crate) use replay_body::Recording;
+pub use replay_body::{ReplayBody, ReplayBodyError, ReplayBodyLayer, ReplayBodyService};
+pub use unavailable::{
+    HasStatus, Unavailable, UnavailableFuture, UnavailableLayer, UnavailableService,
+};

@@ -1,0 +1,190 @@
+//! Errors that hold an `io::Error` and show it, but do not pass it on.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use tower_conn_retry::ConnErrorKind::{self, Closed, Refused, Reset, Timeout};
+use tower_conn_retry::{BoxError, ConnError, ConnectError, Sent, classify, is_conn_error};
+
+use super::wrappings::Transparent;
+
+/// As ureq's error is: it has no `source()`.
+#[derive(Debug)]
+enum NoSource {
+    Io(io::Error),
+    Text(String),
+}
+
+impl fmt::Display for NoSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "io: {error}"),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+impl Error for NoSource {}
+
+fn errors() -> Vec<(fn() -> io::Error, ConnErrorKind)> {
+    let mut errors: Vec<(fn() -> io::Error, ConnErrorKind)> = vec![
+        (|| io::ErrorKind::ConnectionReset.into(), Reset),
+        (
+            || io::Error::new(io::ErrorKind::UnexpectedEof, "early eof"),
+            Closed,
+        ),
+    ];
+    #[cfg(unix)]
+    errors.extend([
+        (
+            (|| io::Error::from_raw_os_error(libc::ECONNREFUSED)) as fn() -> _,
+            Refused,
+        ),
+        (|| io::Error::from_raw_os_error(libc::ETIMEDOUT), Timeout),
+    ]);
+    errors
+}
+
+#[test]
+fn what_an_error_shows_is_seen() {
+    for (error, kind) in errors() {
+        let expected = Some(ConnError::new(kind));
+        assert_eq!(classify(&Transparent(error())), expected, "{kind:?}");
+        assert_eq!(classify(&NoSource::Io(error())), expected, "{kind:?}");
+        let within = io::Error::other(NoSource::Io(error()));
+        assert_eq!(classify(&within), expected, "{kind:?}");
+    }
+}
+
+/// What `?` makes of it in a service whose error is anyhow's.
+#[tokio::test(start_paused = true)]
+async fn anyhow_without_context() {
+    #[cfg(unix)]
+    {
+        let error = io::Error::from_raw_os_error(libc::ECONNREFUSED);
+        let error = BoxError::from(anyhow::Error::new(error));
+        assert_eq!(classify(&*error), Some(ConnError::new(Refused)));
+    }
+    let second = std::time::Duration::from_secs(1);
+    let elapsed = tokio::time::timeout(second, std::future::pending::<()>())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        classify(&Transparent(elapsed)),
+        Some(ConnError::new(Timeout))
+    );
+    let elapsed = tokio::time::timeout(second, std::future::pending::<()>())
+        .await
+        .unwrap_err();
+    for error in [
+        anyhow::Error::new(elapsed),
+        anyhow::Error::new(tower::timeout::error::Elapsed::new()),
+    ] {
+        let error = BoxError::from(error);
+        assert_eq!(classify(&*error), Some(ConnError::new(Timeout)), "{error}");
+    }
+}
+
+#[test]
+fn it_is_no_proof_and_a_position_still_is() {
+    let hidden = || NoSource::Io(io::ErrorKind::ConnectionRefused.into());
+    assert_eq!(classify(&hidden()).unwrap().sent(), Sent::Maybe);
+    let found = classify(&ConnectError::new(hidden())).unwrap();
+    assert_eq!((found.kind(), found.sent()), (Refused, Sent::No));
+}
+
+#[test]
+#[cfg(unix)]
+fn what_is_none_in_the_open_is_none_when_hidden() {
+    for code in [
+        libc::EBADF,
+        libc::EINVAL,
+        libc::ENOENT,
+        libc::EMFILE,
+        libc::EACCES,
+        i32::MAX,
+    ] {
+        let error = || io::Error::from_raw_os_error(code);
+        assert_eq!(classify(&NoSource::Io(error())), None, "{code}");
+        assert_eq!(classify(&Transparent(error())), None, "{code}");
+    }
+    // A limit of this machine's, while connecting.
+    let error = ConnectError::new(NoSource::Io(io::Error::from_raw_os_error(libc::EMFILE)));
+    assert_eq!(classify(&error).unwrap().kind(), ConnErrorKind::Local);
+}
+
+/// A message of the peer's, say: whatever it says, it is in quotes.
+#[test]
+fn a_message_can_not_pass_for_an_error() {
+    let mut messages: Vec<String> = vec![
+        "deadline has elapsed".into(),
+        "request timed out".into(),
+        "Elapsed(()): deadline has elapsed".into(),
+        "early eof Custom { kind: UnexpectedEof, error: \"early eof\" }".into(),
+    ];
+    for (error, _) in errors() {
+        let error = error();
+        messages.extend([
+            format!("{error}"),
+            format!("{error:?}"),
+            format!("{error} {error:?}"),
+        ]);
+    }
+    for message in messages {
+        assert_eq!(classify(&NoSource::Text(message.clone())), None);
+        assert!(!is_conn_error(&io::Error::other(&*message)), "{message}");
+        assert!(!is_conn_error(&Transparent(NoSource::Text(
+            message.clone()
+        ))));
+    }
+}
+
+/// Texts that are long, or are not to be had.
+#[test]
+fn texts_of_any_kind_do_no_harm() {
+    struct Panics;
+
+    impl fmt::Debug for Panics {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("in Debug, as is part of the test")
+        }
+    }
+
+    impl fmt::Display for Panics {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("all is well")
+        }
+    }
+
+    impl Error for Panics {}
+
+    struct Fails;
+
+    impl fmt::Debug for Fails {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            Err(fmt::Error)
+        }
+    }
+
+    impl fmt::Display for Fails {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            Err(fmt::Error)
+        }
+    }
+
+    impl Error for Fails {}
+
+    assert_eq!(classify(&Panics), None);
+    assert_eq!(classify(&Fails), None);
+    for text in [
+        "",
+        "(os error",
+        "(os error 104",
+        "(os error )",
+        "(os error 99999999999)",
+        &"x".repeat(1 << 20),
+    ] {
+        assert_eq!(classify(&NoSource::Text(text.into())), None);
+    }
+}

@@ -1,0 +1,282 @@
+//! Real errors of sqlx, with a real PostgreSQL server.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, Error, Executor, PgConnection};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tower_conn_retry::ConnErrorKind::{BrokenPipe, Closed, Refused, Reset, Timeout};
+use tower_conn_retry::Sent::{Maybe, No};
+use tower_conn_retry::{ConnErrorKind, Sent, classify, is_conn_error};
+
+use super::process::{Process, free_address, skip};
+
+struct Server {
+    process: Process,
+    address: SocketAddr,
+    data: PathBuf,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Its children too: they end when it does, but not at once.
+        self.process.signal("QUIT");
+        self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.data);
+    }
+}
+
+/// The newest of Debian's, or that of the path.
+fn program(name: &str) -> PathBuf {
+    let mut found: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin").join(name)))
+        .filter(|path| path.exists())
+        .collect();
+    found.sort();
+    found.pop().unwrap_or_else(|| name.into())
+}
+
+/// Not as root, which PostgreSQL refuses.
+fn command(name: &str, is_root: bool) -> Command {
+    if !is_root {
+        return Command::new(program(name));
+    }
+    // Becomes the program, so that signals get there.
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+    command.arg(program(name));
+    command
+}
+
+fn run(mut command: Command) -> Option<String> {
+    let output = command.output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    output.status.success().then_some(text)
+}
+
+impl Server {
+    /// `None` where there is none.
+    fn start() -> Option<Self> {
+        let mut id = Command::new("id");
+        id.arg("-u");
+        let is_root = run(id)?.trim() == "0";
+        let mut version = command("postgres", is_root);
+        version.arg("--version").current_dir("/");
+        if run(version).is_none() {
+            skip("postgresql is not installed");
+            return None;
+        }
+        let address = free_address();
+        let data = std::env::temp_dir().join(format!("tower-conn-retry-{}", address.port()));
+        let mut init = command("initdb", is_root);
+        init.args(["-U", "robot", "-A", "trust", "--no-sync", "-D"]);
+        run_in_root(init.arg(&data));
+        let mut server = command("postgres", is_root);
+        server
+            .current_dir("/")
+            .arg("-D")
+            .arg(&data)
+            .arg("-k")
+            .arg(&data);
+        server.args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]);
+        server.args([
+            "-c",
+            "max_connections=4",
+            "-c",
+            "superuser_reserved_connections=0",
+        ]);
+        server.args(["-c", "max_wal_senders=0", "-p", &address.port().to_string()]);
+        let process = Process::start(server, "ready to accept connections");
+        Some(Self {
+            process,
+            address,
+            data,
+        })
+    }
+
+    async fn connect(&self) -> Result<PgConnection, Error> {
+        connect(self.address).await
+    }
+}
+
+#[track_caller]
+fn run_in_root(command: &mut Command) {
+    let output = command.current_dir("/").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+fn options(address: SocketAddr) -> PgConnectOptions {
+    PgConnectOptions::new_without_pgpass()
+        .host("127.0.0.1")
+        .port(address.port())
+        .username("robot")
+        .database("postgres")
+        .ssl_mode(sqlx::postgres::PgSslMode::Disable)
+}
+
+async fn connect(address: SocketAddr) -> Result<PgConnection, Error> {
+    PgConnection::connect_with(&options(address)).await
+}
+
+#[track_caller]
+fn assert_one_of(error: &Error, kinds: &[ConnErrorKind], sent: Sent) {
+    let found = classify(error).unwrap_or_else(|| panic!("{error:?}"));
+    assert!(kinds.contains(&found.kind()), "{found:?} {error:?}");
+    assert_eq!(found.sent(), sent, "{error:?}");
+}
+
+#[tokio::test]
+async fn refused() {
+    let error = connect(free_address()).await.unwrap_err();
+    assert_one_of(&error, &[Refused], Maybe);
+}
+
+#[tokio::test]
+async fn closed_in_the_middle() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let peer = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read(&mut [0; 64]).await.unwrap()
+    });
+    let error = connect(address).await.unwrap_err();
+    assert!(peer.await.unwrap() > 0);
+    assert_one_of(&error, &[Closed, Reset], Maybe);
+}
+
+/// SQLSTATE 57P01, and then nothing.
+#[tokio::test]
+async fn a_connection_that_is_taken_away() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let mut connection = server.connect().await.unwrap();
+    let error = connection
+        .execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        .await
+        .unwrap_err();
+    let code = error.as_database_error().unwrap().code().unwrap();
+    assert_eq!(code, "57P01");
+    assert_one_of(&error, &[Closed], Maybe);
+    let error = connection.execute("SELECT 1").await.unwrap_err();
+    assert_one_of(&error, &[Closed, Reset, BrokenPipe], Maybe);
+}
+
+/// SQLSTATE 53300 and 57P03: there is a server, but it takes no connection.
+#[tokio::test]
+async fn no_more_connections() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let mut connections = Vec::new();
+    let error = loop {
+        match server.connect().await {
+            Ok(connection) => connections.push(connection),
+            Err(error) => break error,
+        }
+        assert!(connections.len() < 10);
+    };
+    let code = error.as_database_error().unwrap().code().unwrap();
+    assert_eq!(code, "53300");
+    assert_one_of(&error, &[Refused], No);
+
+    // It waits for those that are connected, and takes no others.
+    connections.truncate(1);
+    server.process.signal("TERM");
+    let shutting_down = async {
+        loop {
+            match server.connect().await {
+                Err(error) => match error.as_database_error().map(|found| found.code()) {
+                    Some(Some(code)) if code == "57P03" => return error,
+                    _ => assert!(is_conn_error(&error), "{error:?}"),
+                },
+                Ok(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let error = tokio::time::timeout(Duration::from_secs(60), shutting_down)
+        .await
+        .unwrap();
+    assert_one_of(&error, &[Refused], No);
+}
+
+#[tokio::test]
+async fn a_server_that_crashes_with_a_statement_in_flight() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let mut connection = server.connect().await.unwrap();
+    let mut other = server.connect().await.unwrap();
+    let sleeping = tokio::spawn(async move { connection.execute("SELECT pg_sleep(600)").await });
+    // Until the server is at it.
+    loop {
+        let found = other
+            .fetch_all("SELECT 1 FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'")
+            .await
+            .unwrap();
+        if !found.is_empty() {
+            break;
+        }
+    }
+    server.process.signal("QUIT");
+    let error = sleeping.await.unwrap().unwrap_err();
+    assert_one_of(&error, &[Closed, Reset, BrokenPipe], Maybe);
+}
+
+#[tokio::test]
+async fn a_pool_without_a_free_connection_is_a_timeout() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(Duration::from_millis(500))
+        .connect_lazy_with(options(server.address));
+    let _held = loop {
+        // The first one has to be made in that time.
+        if let Ok(connection) = pool.acquire().await {
+            break connection;
+        }
+    };
+    let error = pool.execute("SELECT 1").await.unwrap_err();
+    assert!(matches!(error, Error::PoolTimedOut));
+    assert_one_of(&error, &[Timeout], Maybe);
+}
+
+#[tokio::test]
+async fn statements_and_answers_are_none_of_the_connections() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let mut connection = server.connect().await.unwrap();
+    connection
+        .execute("CREATE TABLE t (id int PRIMARY KEY)")
+        .await
+        .unwrap();
+    connection
+        .execute("INSERT INTO t VALUES (1)")
+        .await
+        .unwrap();
+    for statement in [
+        "no SQL",
+        "SELECT * FROM no_such_table",
+        "INSERT INTO t VALUES (1)",
+        "SELECT 1 / 0",
+        "SET statement_timeout = 1; SELECT pg_sleep(600)",
+    ] {
+        let error = connection.execute(statement).await.map(|_| ()).unwrap_err();
+        assert!(error.as_database_error().is_some());
+        assert!(!is_conn_error(&error), "{statement}: {error:?}");
+    }
+    let error = PgConnection::connect_with(&options(server.address).database("none"))
+        .await
+        .unwrap_err();
+    assert!(!is_conn_error(&error), "{error:?}");
+    assert!(!is_conn_error(&Error::RowNotFound));
+}
