@@ -115,7 +115,7 @@ pub use observe::MetricsObserver;
 pub use observe::Observer;
 #[cfg(feature = "tracing")]
 pub use observe::TracingObserver;
-pub use outbox::{Codec, Ticket};
+pub use outbox::{Codec, OutboxError, Ticket};
 pub use policy::{ConnErrorPolicy, Decision, DefaultPolicy, Failure, PolicyFn, policy_fn};
 pub use reconnect::Reconnect;
 pub use request::{
