@@ -10,7 +10,7 @@ fn the_store_in_memory_conforms() {
 
 #[test]
 fn the_store_on_disk_conforms() {
-    let directory = Directory::new();
+    let directory = Directory::in_memory();
     test_store(Durability::Durable, |name| {
         open(&directory.file(name)).unwrap()
     });

@@ -81,11 +81,11 @@ fn everything(store: &mut dyn Store<Bytes>) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_on_disk_is_what_would_be_in_memory(steps in prop::collection::vec(step(), 1..25)) {
-        let directory = Directory::new();
+        let directory = Directory::in_memory();
         let path = directory.file("outbox");
         let mut memory = MemoryStore::new();
         let mut disk = Some(open(&path).unwrap());

@@ -58,7 +58,15 @@ impl Engine {
                 engine.file.finish(path).map_err(io)?;
                 Ok((engine, index))
             }
-            Some(Head::Ready { acknowledged }) => {
+            Some(Head::Ready {
+                acknowledged,
+                geometry,
+            }) => {
+                if file.geometry().ok() != Some(geometry) {
+                    return Err(corrupt(
+                        "the engine's part of it does not begin as it should",
+                    ));
+                }
                 let mut engine = Self::start(path, file)?;
                 let index = engine.check()?;
                 if index.meta.commits < acknowledged {

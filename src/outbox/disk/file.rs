@@ -6,7 +6,7 @@ use std::sync::Arc;
 use redb::StorageBackend;
 use redb::backends::FileBackend;
 
-use super::head::{self, Head};
+use super::head::{self, Geometry, Head};
 use crate::outbox::{OutboxError, OutboxErrorKind};
 
 /// The file, locked for this process. A clone is the same file.
@@ -45,15 +45,22 @@ impl OutboxFile {
     /// An empty file that says of itself that it is not finished.
     pub(super) fn begin(&self) -> io::Result<()> {
         self.0.set_len(0)?;
-        self.0.write(0, &Head::page(false))?;
+        self.0.write(0, &Head::page(None))?;
         self.0.sync_data(false)
     }
 
     /// Now it is. It is durable, and so is its name.
     pub(super) fn finish(&self, path: &Path) -> io::Result<()> {
-        self.0.write(0, &Head::page(true))?;
+        let geometry = self.geometry()?;
+        self.0.write(0, &Head::page(Some(geometry)))?;
         self.0.sync_data(false)?;
         sync_directory(path)
+    }
+
+    /// What the engine's head says now.
+    pub(super) fn geometry(&self) -> io::Result<Geometry> {
+        let read = StorageBackend::read(self, head::GEOMETRY_AT, size_of::<Geometry>())?;
+        Ok(read.first_chunk().copied().unwrap_or_default())
     }
 
     /// A commit is durable.

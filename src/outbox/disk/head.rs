@@ -9,7 +9,13 @@ pub(super) const ACKNOWLEDGED_AT: u64 = 2048;
 
 const MAGIC: &[u8; 16] = b"tower-conn-retry";
 const VERSION: u32 = 1;
-const FIELDS: usize = 24;
+const FIELDS: usize = 36;
+
+/// The part of the engine's own head that never changes. It has no checksum there, and a wrong one makes the
+/// engine take memory for a file that is far larger.
+pub(super) type Geometry = [u8; 12];
+/// Where it is in the engine's part.
+pub(super) const GEOMETRY_AT: u64 = 12;
 
 /// What the first page says.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,7 +23,10 @@ pub(super) enum Head {
     /// The file was being made when the process ended. There are no messages in it.
     Unfinished,
     /// The commit of this number, or a later one, was acknowledged.
-    Ready { acknowledged: u64 },
+    Ready {
+        acknowledged: u64,
+        geometry: Geometry,
+    },
     /// A version that is not known yet.
     Newer(u32),
     /// Damaged, or not an outbox.
@@ -37,6 +46,7 @@ impl Head {
             (VERSION, 0) => Self::Unfinished,
             (VERSION, 1) => Self::Ready {
                 acknowledged: acknowledged(&page[ACKNOWLEDGED_AT as usize..]),
+                geometry: numbers[8..].first_chunk().copied().unwrap_or_default(),
             },
             (VERSION, _) | (0, _) => Self::Corrupt,
             (version, _) => Self::Newer(version),
@@ -44,10 +54,11 @@ impl Head {
     }
 
     /// The page, but for what was acknowledged.
-    pub(super) fn page(ready: bool) -> Vec<u8> {
+    pub(super) fn page(ready: Option<Geometry>) -> Vec<u8> {
         let mut page = MAGIC.to_vec();
         page.extend(VERSION.to_le_bytes());
-        page.extend(u32::from(ready).to_le_bytes());
+        page.extend(u32::from(ready.is_some()).to_le_bytes());
+        page.extend(ready.unwrap_or_default());
         page.extend(crc([page.as_slice()]).to_le_bytes());
         page.resize(LEN as usize, 0);
         page
@@ -83,7 +94,7 @@ mod tests {
     use super::*;
 
     fn newer() -> Vec<u8> {
-        let mut page = Head::page(true);
+        let mut page = Head::page(Some([7; 12]));
         page[16] = 2;
         let sum = crc([&page[..FIELDS]]).to_le_bytes();
         page[FIELDS..FIELDS + 4].copy_from_slice(&sum);
@@ -92,9 +103,12 @@ mod tests {
 
     #[test]
     fn a_head_is_read_as_written() {
-        assert_eq!(Head::read(&Head::page(false)), Head::Unfinished);
-        let mut page = Head::page(true);
-        let ready = |acknowledged| Head::Ready { acknowledged };
+        assert_eq!(Head::read(&Head::page(None)), Head::Unfinished);
+        let mut page = Head::page(Some([7; 12]));
+        let ready = |acknowledged| Head::Ready {
+            acknowledged,
+            geometry: [7; 12],
+        };
         assert_eq!(Head::read(&page), ready(0));
         page[ACKNOWLEDGED_AT as usize..][..12].copy_from_slice(&acknowledgement(u64::MAX));
         assert_eq!(Head::read(&page), ready(u64::MAX));
@@ -103,7 +117,7 @@ mod tests {
 
     #[test]
     fn no_flipped_bit_makes_another_head() {
-        for ready in [false, true] {
+        for ready in [None, Some([7; 12])] {
             for bit in 0..(FIELDS + 4) * 8 {
                 let mut page = Head::page(ready);
                 page[bit / 8] ^= 1 << (bit % 8);

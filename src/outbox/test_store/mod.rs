@@ -66,7 +66,7 @@ pub fn test_store<S: Store<Bytes>>(durability: Durability, mut open: impl FnMut(
     test("everything about a message is kept", everything_is_kept);
     test("many destinations", many_destinations);
     test("a queue that goes round", a_queue_that_goes_round);
-    for seed in 0..32 {
+    for seed in 0..16 {
         test(&format!("model {seed}"), |store| model::run(store));
     }
 }
