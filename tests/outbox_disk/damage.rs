@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tower_conn_retry::outbox::OutboxErrorKind;
+use tower_conn_retry::outbox::{OutboxErrorKind, Store};
 
 use crate::tools::{Directory, all, message, open, put, remove, tickets};
 
@@ -242,4 +242,47 @@ fn the_last_commit_is_not_given_up_silently() {
         tickets(&mut open(&damaged(&directory, &before)).unwrap()),
         [0]
     );
+}
+
+#[test]
+fn a_message_that_is_damaged_while_the_file_is_open_is_shown_as_one_that_cannot_be_read() {
+    use std::os::unix::fs::FileExt;
+
+    let directory = Directory::in_memory();
+    let path = directory.file("outbox");
+    let (count, len) = (1_000, 20_000); // more than is cached
+    let mut store = open(&path).unwrap();
+    put(
+        &mut store,
+        (0..count).map(|ticket| message(ticket, len)).collect(),
+    )
+    .unwrap();
+    drop(store);
+    let mut store = open(&path).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    let hurt: Vec<u64> = (0..count).step_by(10).collect();
+    for ticket in &hurt {
+        let pattern = ticket.to_le_bytes().repeat(8);
+        let at = bytes
+            .windows(64)
+            .position(|window| window == pattern)
+            .unwrap();
+        file.write_at(&[0xEE], at as u64 + 64).unwrap();
+    }
+    let mut unreadable = 0;
+    for (ticket, found) in (0..).zip(all(&mut store).unwrap()) {
+        match found {
+            Ok(found) => assert_eq!(found.request, message(ticket, len).request),
+            Err(found) => {
+                assert_eq!(found.get(), ticket);
+                assert!(hurt.contains(&ticket));
+                unreadable += 1;
+            }
+        }
+    }
+    assert!(unreadable > 20, "{unreadable}");
+    // They can be removed like others.
+    remove(&mut store, 0..count);
+    assert!(store.contents().unwrap().destinations.is_empty());
 }

@@ -1,16 +1,14 @@
-use std::any::Any;
 use std::io;
 use std::ops::Bound;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use redb::{Builder, Database, ReadableTableMetadata, StorageError, TableDefinition};
 
+use super::fault::{Fault, guard};
 use super::file::OutboxFile;
 use super::head::Head;
 use super::index::{Index, Rows};
 use super::record::{Key, Meta};
-use crate::BoxError;
 use crate::outbox::{OutboxError, OutboxErrorKind};
 
 const TABLE: TableDefinition<'static, Key, &[u8]> = TableDefinition::new("outbox");
@@ -53,7 +51,10 @@ impl Engine {
                 let mut engine = Self::start(path, file)?;
                 let index = Index::default();
                 let row = index.meta.write();
-                let first = engine.commit(|rows| Ok(drop(rows.insert(Meta::KEY, &row[..])?)));
+                let first = engine.commit(|rows| {
+                    rows.insert(Meta::KEY, &row[..])?;
+                    Ok(())
+                });
                 first.map_err(|failed| failed.error)?;
                 engine.file.finish(path).map_err(io)?;
                 Ok((engine, index))
@@ -135,7 +136,7 @@ impl Engine {
     /// All of it or nothing, and durable.
     pub(super) fn commit<T>(
         &mut self,
-        change: impl FnOnce(&mut Rows<'_>) -> Result<T, redb::Error>,
+        change: impl FnOnce(&mut Rows<'_>) -> Result<T, Fault>,
     ) -> Result<T, Failed> {
         let mut in_doubt = false;
         let database = &self.database;
@@ -231,47 +232,4 @@ impl Drop for Engine {
             Ok(())
         });
     }
-}
-
-/// Runs the engine's code.
-fn guard<T>(path: &Path, run: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, OutboxError> {
-    // Whatever a panic leaves half done is thrown away: after an error the file is opened anew.
-    let (kind, source): (_, BoxError) = match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(Ok(value)) => return Ok(value),
-        Ok(Err(error)) => (kind_of(&error), source_of(error)),
-        Err(panic) => (OutboxErrorKind::Corrupt, text_of(panic.as_ref()).into()),
-    };
-    Err(OutboxError::new(kind, path, Some(source)))
-}
-
-fn kind_of(error: &redb::Error) -> OutboxErrorKind {
-    match error {
-        redb::Error::Io(error) => match error.kind() {
-            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => OutboxErrorKind::Corrupt,
-            _ => OutboxErrorKind::Io,
-        },
-        redb::Error::PreviousIo => OutboxErrorKind::Io,
-        redb::Error::DatabaseAlreadyOpen => OutboxErrorKind::Locked,
-        redb::Error::Corrupted(_)
-        | redb::Error::UpgradeRequired(_)
-        | redb::Error::TableDoesNotExist(_)
-        | redb::Error::TableTypeMismatch { .. }
-        | redb::Error::TableIsMultimap(_)
-        | redb::Error::TypeDefinitionChanged { .. } => OutboxErrorKind::Corrupt,
-        _ => OutboxErrorKind::Store,
-    }
-}
-
-/// The system's own error, where it is one: the engine's has no source.
-fn source_of(error: redb::Error) -> BoxError {
-    match error {
-        redb::Error::Io(error) => error.into(),
-        error => error.into(),
-    }
-}
-
-fn text_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("the engine panicked").to_owned()
 }

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use redb::Table;
 
+use super::fault::Fault;
 use super::record::{Damaged, Envelope, Key, Meta, Queue};
 use crate::Destination;
 use crate::outbox::Contents;
@@ -109,7 +110,7 @@ impl Draft<'_> {
         destination: &Destination,
         key: Key,
         row: &[u8],
-    ) -> Result<(), redb::Error> {
+    ) -> Result<(), Fault> {
         let before = rows
             .insert(key, row)?
             .map(|row| Envelope::size(row.value()));
@@ -127,7 +128,7 @@ impl Draft<'_> {
         rows: &mut Rows<'_>,
         destination: &Destination,
         ticket: u64,
-    ) -> Result<(), redb::Error> {
+    ) -> Result<(), Fault> {
         let Some(queue) = self.queue(destination) else {
             return Ok(());
         };
@@ -143,7 +144,7 @@ impl Draft<'_> {
     pub(super) fn finish(
         self,
         rows: &mut Rows<'_>,
-    ) -> Result<(Meta, HashMap<Destination, Queue>), redb::Error> {
+    ) -> Result<(Meta, HashMap<Destination, Queue>), Fault> {
         for (destination, queue) in &self.touched {
             if queue.len == 0 {
                 rows.remove(queue.key())?;

@@ -21,6 +21,7 @@
 //! commit that was cut off, and one that was damaged later. Both are undone.
 
 mod engine;
+mod fault;
 mod file;
 mod head;
 mod index;
