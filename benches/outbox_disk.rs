@@ -91,7 +91,10 @@ fn run(ours: &Path, raw: &Path) -> Result<(), BoxError> {
 
     let before = memory();
     let mut store = None;
-    let took = time(|| Ok(store = Some(DiskStore::<Bytes, Raw>::open(ours, Raw)?)))?;
+    let took = time(|| {
+        store = Some(DiskStore::<Bytes, Raw>::open(ours, Raw)?);
+        Ok(())
+    })?;
     let contents = store.as_mut().map(Store::contents).transpose()?;
     println!(
         "opened: {took:.2?}, {} KiB more memory",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tower_conn_retry::Destination;
 use tower_conn_retry::outbox::{Changes, Store, Ticket};
 
-use crate::tools::{Directory, message, open, put, remove, tickets};
+use super::tools::{Directory, message, open, put, remove, tickets};
 
 #[test]
 fn a_file_does_not_grow_with_what_went_through() {

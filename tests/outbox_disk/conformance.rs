@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use tower_conn_retry::outbox::{Durability, MemoryStore, test_store};
 
-use crate::tools::{Directory, open};
+use super::tools::{Directory, open};
 
 #[test]
 fn the_store_in_memory_conforms() {

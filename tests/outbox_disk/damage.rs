@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tower_conn_retry::outbox::{OutboxErrorKind, Store};
 
-use crate::tools::{Directory, all, message, open, put, remove, tickets};
+use super::tools::{Directory, all, message, open, put, remove, tickets};
 
 /// Some messages, put by several commits, and what the file is then.
 fn written(directory: &Directory, count: u64, len: usize, clean: bool) -> Vec<u8> {

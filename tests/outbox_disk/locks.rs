@@ -2,7 +2,7 @@ use std::process::{Command, Stdio};
 
 use tower_conn_retry::outbox::OutboxErrorKind;
 
-use crate::tools::{Directory, message, open, put, tickets};
+use super::tools::{Directory, message, open, put, tickets};
 
 const FILE: &str = "OUTBOX_DISK_TEST_FILE";
 
@@ -29,7 +29,11 @@ fn a_second_process_is_refused_until_the_first_one_has_closed_the_file() {
     let path = directory.file("outbox");
     let child = || {
         let mut child = Command::new(std::env::current_exe().unwrap());
-        let child = child.args(["--exact", "locks::the_other_process", "--nocapture"]);
+        let child = child.args([
+            "--exact",
+            "outbox_disk::locks::the_other_process",
+            "--nocapture",
+        ]);
         let output = child.env(FILE, &path).stderr(Stdio::inherit()).output();
         String::from_utf8(output.unwrap().stdout).unwrap()
     };

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tower_conn_retry::Destination;
 use tower_conn_retry::outbox::{Changes, MemoryStore, Message, Store, Ticket};
 
-use crate::tools::{Directory, open};
+use super::tools::{Directory, open};
 
 type Id = (u8, u64);
 

@@ -13,7 +13,7 @@ use tower_conn_retry::outbox::{
     Changes, Codec, DiskStore, Message, OutboxError, OutboxErrorKind, Store, Ticket,
 };
 
-use crate::tools::{Directory, all, message, open, put, remove, skip, tickets};
+use super::tools::{Directory, all, message, open, put, remove, skip, tickets};
 
 /// A file system of its own that goes when the test ends.
 struct Mount<'a>(&'a Path);
