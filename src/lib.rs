@@ -130,7 +130,10 @@ pub use observe::MetricsObserver;
 pub use observe::Observer;
 #[cfg(feature = "tracing")]
 pub use observe::TracingObserver;
-pub use outbox::{Codec, DeadLetter, Outbox, OutboxBuilder, OutboxError, Outcome, Receipt, Ticket};
+pub use outbox::{
+    Codec, DeadLetter, Outbox, OutboxBuilder, OutboxError, OutboxErrorKind, Outcome, Receipt,
+    Ticket,
+};
 pub use policy::{ConnErrorPolicy, Decision, DefaultPolicy, Failure, PolicyFn, policy_fn};
 pub use reconnect::Reconnect;
 pub use renew::Renew;

@@ -71,6 +71,21 @@ impl<Req: Send + 'static> OutboxBuilder<Req> {
         }
     }
 
+    /// Keeps messages in a file, which is made if it is not there. What is in it goes first.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be opened, is damaged, is open already, or is of a newer version.
+    #[cfg(feature = "outbox-disk")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "outbox-disk")))]
+    pub fn open(
+        self,
+        path: impl AsRef<std::path::Path>,
+        codec: impl crate::Codec<Req>,
+    ) -> Result<Outbox<Req>, OutboxError> {
+        self.with_store(super::DiskStore::open(path, codec)?)
+    }
+
     /// Keeps messages in a store of your own.
     ///
     /// # Errors

@@ -6,6 +6,8 @@ use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use tower_service::Service;
 
+#[cfg(feature = "outbox-disk")]
+use super::OutboxError;
 use super::shared::{Attached, Shared};
 use super::worker::Worker;
 use super::{DeadLetter, OutboxBuilder, Receipt, Ticket};
@@ -23,6 +25,20 @@ impl<Req: Send + 'static> Outbox<Req> {
     /// Keeps messages in memory, with all the defaults.
     pub fn in_memory() -> Self {
         Self::builder().in_memory()
+    }
+
+    /// Keeps messages in a file, with all the defaults.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OutboxBuilder::open`].
+    #[cfg(feature = "outbox-disk")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "outbox-disk")))]
+    pub fn open(
+        path: impl AsRef<std::path::Path>,
+        codec: impl crate::Codec<Req>,
+    ) -> Result<Self, OutboxError> {
+        Self::builder().open(path, codec)
     }
 
     /// An outbox with settings.

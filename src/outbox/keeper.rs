@@ -56,7 +56,7 @@ impl<Req: Send + 'static> Keeper<Req> {
                     Thread::new(store, outbox).run(&queue);
                 }
             })
-            .map_err(OutboxError::thread)?;
+            .map_err(|error| OutboxError::of_store(error.into()))?;
         Ok((Self::Thread(jobs), Some(start)))
     }
 

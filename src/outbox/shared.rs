@@ -66,7 +66,7 @@ impl<Req: Send + 'static> Shared<Req> {
         mut store: Box<dyn Store<Req>>,
         settings: Settings,
     ) -> Result<Arc<Self>, OutboxError> {
-        let contents = store.contents().map_err(OutboxError::contents)?;
+        let contents = store.contents().map_err(OutboxError::of_store)?;
         let mut book = Book::default();
         for (destination, len, bytes) in contents.destinations.into_iter().filter(|of| of.1 > 0) {
             book.len += len;

@@ -36,6 +36,7 @@ pub trait Store<Req>: Send + 'static {
     ///
     /// The store can't be read now. (A message that alone can't be read is shown as one that
     /// can't.)
+    #[allow(clippy::type_complexity)] // an alias would hide what is shown
     fn read(
         &mut self,
         destination: &Destination,

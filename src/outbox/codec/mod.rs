@@ -1,3 +1,19 @@
+//! From requests to bytes and back.
+
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "serde")]
+mod json;
+#[cfg(feature = "http")]
+mod parts;
+#[cfg(feature = "reqwest")]
+mod reqwest;
+
+#[cfg(feature = "http")]
+pub use http::HttpCodec;
+#[cfg(feature = "serde")]
+pub use json::Json;
+
 use bytes::Bytes;
 
 use crate::BoxError;
