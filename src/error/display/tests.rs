@@ -18,6 +18,7 @@ struct Failed {
     sent: Sent,
     attempts: u32,
     redirect_doubt: bool,
+    ticket: None,
 }
 
 fn failed(reason: Reason, kinds: &[ConnErrorKind], sent: Sent) -> Failed {
