@@ -18,7 +18,6 @@ struct Failed {
     sent: Sent,
     attempts: u32,
     redirect_doubt: bool,
-    ticket: None,
 }
 
 fn failed(reason: Reason, kinds: &[ConnErrorKind], sent: Sent) -> Failed {
@@ -50,6 +49,7 @@ impl Failed {
             history,
             destination: Destination::new("http://robot:8080"),
             redirect_doubt: self.redirect_doubt,
+            ticket: None,
         });
         error.to_string()
     }
