@@ -63,12 +63,13 @@ struct Doubt {
 impl<Req, C: Codec<Req>> DiskStore<Req, C> {
     /// Opens the file, or makes it. Its directory must be there.
     ///
-    /// Checks the whole file, which takes about a second for a million messages, but not memory.
+    /// Checks the whole file: 0.4 s and a few megabytes of memory for a million messages of 64 bytes. A
+    /// file that is mostly free space is made smaller.
     ///
     /// # Errors
     ///
     /// The file is open already, newer than this crate, damaged, or can't be read and written:
-    /// see [`OutboxErrorKind`].
+    /// see [`OutboxErrorKind`]. A file that was damaged may be changed by the attempt to open it.
     pub fn open(path: impl AsRef<Path>, codec: C) -> Result<Self, OutboxError> {
         let path = path.as_ref().to_owned();
         let (engine, index) = Engine::open(&path, true)?;
@@ -245,5 +246,58 @@ impl<Req, C> fmt::Debug for DiskStore<Req, C> {
         f.debug_struct("DiskStore")
             .field("path", &self.path)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::Raw;
+
+    /// One message is in the file; what put the second is in doubt.
+    fn tickets_after(doubtful: u64) -> Vec<u64> {
+        let name = format!("outbox-doubt-{}-{doubtful}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let mut store = DiskStore::<String, Raw>::open(&path, Raw).unwrap();
+        let message = |ticket| Message {
+            ticket: Ticket::new(ticket),
+            destination: Destination::default(),
+            request: String::from("hello"),
+            size: 5,
+            since: Duration::ZERO,
+            attempts: 0,
+            maybe_sent: false,
+        };
+        for ticket in 0..2 {
+            let changes = Changes {
+                put: vec![message(ticket)],
+                remove: vec![],
+                clock: Duration::ZERO,
+            };
+            store.commit(changes).unwrap();
+        }
+        store.engine = None;
+        store.doubt = Some(Doubt {
+            commits: doubtful,
+            put: vec![(Destination::default(), Ticket::new(1))],
+        });
+        let mut found = Vec::new();
+        let read = store.read(&Destination::default(), None, 9, &mut |ticket, _| {
+            found.push(ticket.get());
+        });
+        read.unwrap();
+        assert!(store.doubt.is_none());
+        std::fs::remove_file(path).unwrap();
+        found
+    }
+
+    #[test]
+    fn what_was_refused_is_not_delivered_although_it_is_in_the_file() {
+        assert_eq!(tickets_after(2), [0]);
+    }
+
+    #[test]
+    fn a_refused_commit_that_is_not_in_the_file_takes_nothing_with_it() {
+        assert_eq!(tickets_after(3), [0, 1]);
     }
 }
