@@ -101,7 +101,23 @@ impl Nginx {
         self.running = Some(self.command().spawn().unwrap());
     }
 
+    /// Its process, which it writes down when it has begun to listen.
+    async fn has_started(&self) {
+        let has_written = || {
+            let pid = std::fs::read_to_string(self.folder.join("nginx.pid"));
+            pid.is_ok_and(|pid| pid.trim().parse::<u32>().is_ok())
+        };
+        let written = async {
+            while !has_written() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let written = timeout(Duration::from_secs(10), written).await;
+        written.expect("nginx starts");
+    }
+
     async fn signal(&self, signal: &str) {
+        self.has_started().await;
         let status = self.command().args(["-s", signal]).status();
         let status = timeout(Duration::from_secs(10), status).await;
         assert!(status.unwrap().unwrap().success(), "nginx -s {signal}");

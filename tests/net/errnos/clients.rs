@@ -37,7 +37,7 @@ pub(crate) enum Client {
         Box<Connector<fn() -> Numbers, u64>>,
         Option<tcp::Client<u64, u64>>,
     ),
-    HyperUtil(String, legacy::Client<HttpConnector, Empty<Bytes>>),
+    HyperUtil(String, Box<legacy::Client<HttpConnector, Empty<Bytes>>>),
     Reqwest(String, reqwest::Client),
 }
 
@@ -58,7 +58,7 @@ impl Client {
                 connector.set_tcp_user_timeout(Some(USER_TIMEOUT));
                 connector.set_nodelay(true);
                 let client = legacy::Client::builder(TokioExecutor::new()).build(connector);
-                Self::HyperUtil(web, client)
+                Self::HyperUtil(web, Box::new(client))
             }
             Kind::Reqwest => {
                 let client = reqwest::Client::builder()
