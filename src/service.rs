@@ -187,7 +187,9 @@ impl<S, P, R, M> ConnRetry<S, P, R, M> {
         let destination = R::destination(&request);
         let table = &shared.table;
         if M::DEFERS {
-            if table.is_open(&destination) && !self.mode.has_some_for(&destination) {
+            // What can't be copied can't be deferred, but has its first attempt.
+            let first = || self.mode.has_some_for(&destination) && R::try_clone(&request).is_some();
+            if table.is_open(&destination) && !first() {
                 return self.attempt(shared, id, request);
             }
             let mut future = self.begin(shared, id, request, Start::Now);
@@ -219,7 +221,8 @@ impl<S, P, R, M> ConnRetry<S, P, R, M> {
     {
         // No readiness is held while waiting.
         self.inner = shared.fresh();
-        let state = self.mode.begin::<R>(id, None);
+        let attempted = matches!(start, Start::Failed(_)).then_some(&request);
+        let state = self.mode.begin::<R>(id, attempted);
         ResponseFuture::new(None, Call::begun(shared, id, request, start), state)
     }
 

@@ -10,6 +10,7 @@ mod outbox {
     mod cancel;
     mod close;
     mod delivery;
+    mod faults;
     mod stress;
 
     use tokio::sync::broadcast;

@@ -20,6 +20,8 @@ pub(super) struct Book<Req> {
     pub(super) dead: VecDeque<DeadLetter<Req>>,
     /// Workers that have not ended.
     pub(super) workers: usize,
+    /// Messages that are counted, and that the keeper has not got yet.
+    pub(super) puts: usize,
 }
 
 /// The messages for one destination.
@@ -33,6 +35,10 @@ pub(super) struct Line {
     pub(super) read: Option<Ticket>,
     /// The first one that came later than one that was read before it.
     pub(super) late: Option<Ticket>,
+    /// Its worker reads.
+    pub(super) reading: bool,
+    /// The first one that came meanwhile.
+    pub(super) during: Option<Ticket>,
     /// The one whose delivery begins now.
     pub(super) current: Option<Ticket>,
     /// Deliveries that are not over.
@@ -42,6 +48,28 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// A message is there.
+    fn came(&mut self, ticket: Ticket) {
+        if self.read.is_some_and(|read| ticket <= read) {
+            self.late = self.late.into_iter().chain([ticket]).min();
+        }
+    }
+
+    /// Its worker has read so far.
+    pub(super) fn has_read(&mut self, read: Option<Ticket>) {
+        self.reading = false;
+        self.read = read;
+        if let Some(ticket) = self.during.take() {
+            self.came(ticket);
+        }
+    }
+
+    /// Its worker begins from the first message again. What is on its way is not started again.
+    pub(super) fn rewind(&mut self) {
+        self.has_read(None);
+        (self.current, self.late) = (None, None);
+    }
+
     /// Neither on its way nor gone.
     pub(super) fn waits(&self, ticket: Ticket) -> bool {
         !self.gone.contains(&ticket)
@@ -59,6 +87,7 @@ impl<Req> Default for Book<Req> {
             room: BTreeMap::new(),
             dead: VecDeque::new(),
             workers: 0,
+            puts: 0,
         }
     }
 }
@@ -68,18 +97,30 @@ impl<Req> Book<Req> {
         limits.have_room(self.len, self.bytes, size)
     }
 
-    /// A message comes in. Whether it is the first of its line.
-    pub(super) fn add(&mut self, destination: &Destination, ticket: Ticket, size: usize) -> bool {
+    /// A message comes in. Whether it is the first of its line, which needs a worker then.
+    pub(super) fn add(&mut self, destination: &Destination, size: usize) -> bool {
         self.len += 1;
         self.bytes += size;
+        self.puts += 1;
         let is_new = !self.lines.contains_key(destination);
         let line = self.lines.entry(destination.clone()).or_default();
         line.len += 1;
         line.bytes += size;
-        if line.read.is_some_and(|read| ticket <= read) {
-            line.late = line.late.into_iter().chain([ticket]).min();
-        }
+        self.workers += usize::from(is_new);
         is_new
+    }
+
+    /// The keeper has got a message: who reads from now on finds it.
+    pub(super) fn arrived(&mut self, destination: &Destination, ticket: Ticket) {
+        self.puts -= 1;
+        if let Some(line) = self.lines.get_mut(destination) {
+            if line.reading {
+                line.during = line.during.into_iter().chain([ticket]).min();
+            } else {
+                line.came(ticket);
+            }
+            line.news.notify_one();
+        }
     }
 
     /// A message is gone. Whom to wake: the first two who wait for room, since one may be stalled.

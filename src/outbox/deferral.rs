@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::shared::{Put, Shared};
 use super::store::Message;
-use super::{Outbox, Outcome, Ticket};
+use super::{Outbox, Outcome, Receipt, Ticket};
 use crate::mode::{Mode, sealed};
 use crate::{BoxError, Destination, Error, Reason, RequestModel, Sent};
 
@@ -139,6 +139,7 @@ impl<Req: Send + 'static> Deferral<Req> {
             Put::Stored => Step::Over(error.deferred(ticket)),
             Put::Storing(stored) => Step::Storing(stored, ticket, error),
             Put::Room(message) => Step::Room(message, error),
+            Put::NotStored => Step::Over(error.because(Reason::NotStored)),
             Put::Full(_) => Step::Over(error.because(Reason::QueueFull)),
             Put::Closed(_) => Step::Over(error.because(Reason::Closed)),
         };
@@ -197,8 +198,13 @@ impl<Req: Send + 'static> Drop for Deferral<Req> {
         if message.maybe_sent && !self.idempotent {
             return self.outbox.bury_unstored(message, Outcome::Refused);
         }
+        let ticket = message.ticket;
         match self.outbox.put(message) {
             Put::Stored | Put::Storing(_) => {}
+            Put::NotStored => {
+                let outcome = Outcome::NotStored;
+                self.outbox.tell(Receipt { ticket, outcome });
+            }
             Put::Room(message) | Put::Full(message) | Put::Closed(message) => {
                 self.outbox.bury_unstored(message, Outcome::Dropped);
             }

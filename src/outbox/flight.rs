@@ -9,6 +9,7 @@ use tower_service::Service;
 use super::Ticket;
 use super::slot::Slot;
 use super::store::Message;
+use super::unwind::unwind;
 use crate::mode::Delivery;
 use crate::{BoxError, ConnErrorPolicy, Error, RequestModel, ResponseFuture};
 
@@ -20,11 +21,19 @@ pub(super) struct Started {
     since: Duration,
 }
 
-/// A delivery that is over. No outcome: the message was taken back.
+/// A delivery that is over.
 pub(super) struct Done {
     pub(super) ticket: Ticket,
     pub(super) size: usize,
-    pub(super) outcome: Option<Result<(), Error>>,
+    pub(super) end: End,
+}
+
+pub(super) enum End {
+    /// The message was taken back.
+    Taken,
+    Answered,
+    Refused(Error),
+    Panicked,
 }
 
 impl<Req> From<&Message<Req>> for Started {
@@ -38,12 +47,33 @@ impl<Req> From<&Message<Req>> for Started {
 }
 
 impl Started {
-    pub(super) fn done(self, answer: Result<(), Error>) -> Done {
-        Done {
-            ticket: self.ticket,
-            size: self.size,
-            outcome: Some(answer),
-        }
+    pub(super) fn done(self, end: End) -> Done {
+        let Self { ticket, size, .. } = self;
+        Done { ticket, size, end }
+    }
+}
+
+/// Polls a delivery. What panics is over.
+#[allow(clippy::type_complexity)]
+pub(super) fn poll<S, P, R, Req>(
+    future: &mut Pin<Box<Option<ResponseFuture<S, Req, P, R, Delivery>>>>,
+    cx: &mut Context<'_>,
+) -> Poll<End>
+where
+    S: Service<Req> + Clone,
+    S::Error: Into<BoxError>,
+    P: ConnErrorPolicy<Req>,
+    R: RequestModel<Req>,
+{
+    let polled = unwind(|| match future.as_mut().as_pin_mut() {
+        Some(future) => future.poll(cx).map_ok(drop),
+        None => Poll::Pending,
+    });
+    match polled {
+        Some(Poll::Pending) => Poll::Pending,
+        Some(Poll::Ready(Ok(()))) => Poll::Ready(End::Answered),
+        Some(Poll::Ready(Err(error))) => Poll::Ready(End::Refused(error)),
+        None => Poll::Ready(End::Panicked),
     }
 }
 
@@ -107,21 +137,11 @@ where
     type Output = Done;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Done> {
-        let Started { ticket, size, .. } = self.started;
-        let taken = Poll::Ready(Done {
-            ticket,
-            size,
-            outcome: None,
-        });
         if !self.slot.begin(cx.waker()) {
-            return taken;
+            return Poll::Ready(self.started.done(End::Taken));
         }
-        let answer = match self.future.as_mut().as_pin_mut() {
-            Some(future) => future.poll(cx),
-            None => Poll::Pending,
-        };
-        if let Poll::Ready(answer) = answer {
-            return Poll::Ready(self.started.done(answer.map(drop)));
+        if let Poll::Ready(end) = poll(&mut self.future, cx) {
+            return Poll::Ready(self.started.done(end));
         }
         let in_attempt = self.look();
         self.slot.end(in_attempt);

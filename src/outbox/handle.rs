@@ -8,6 +8,7 @@ use tower_service::Service;
 
 #[cfg(feature = "outbox-disk")]
 use super::OutboxError;
+use super::book::Book;
 use super::shared::{Attached, Shared};
 use super::worker::Worker;
 use super::{DeadLetter, OutboxBuilder, Receipt, Ticket};
@@ -97,7 +98,8 @@ impl<Req: Send + 'static> Outbox<Req> {
         self.shared.close();
         let _ = tokio::time::timeout(limit, self.flush()).await;
         self.shared.stop();
-        self.shared.until(|book| book.workers == 0).await;
+        let idle = |book: &Book<Req>| book.workers == 0 && book.puts == 0;
+        self.shared.until(idle).await;
         let left = self.shared.take_all().await;
         left.into_iter().map(|message| message.request).collect()
     }
@@ -118,7 +120,7 @@ impl<Req: Send + 'static> Outbox<Req> {
             copy: R::try_clone,
             start: Box::new(move |outbox, destination| {
                 let worker = Worker::<S, P, R, Req>::new(outbox, delivers.clone(), destination);
-                runtime.spawn(worker.run());
+                runtime.spawn(worker.work());
             }),
         });
     }

@@ -6,7 +6,8 @@ use tokio::sync::oneshot;
 
 use super::shared::Shared;
 use super::store::{Changes, Message, Store};
-use super::{OutboxError, Ticket};
+use super::unwind::unwind;
+use super::{OutboxError, Outcome, Receipt, Ticket};
 use crate::{BoxError, Destination};
 
 /// Takes the messages to and from a [`Store`]: at once if that does not block, else through a thread
@@ -91,6 +92,15 @@ impl<Req: Send + 'static> Keeper<Req> {
         }
     }
 
+    /// What is in memory was handed out.
+    pub(super) fn forget(&self, handed_out: &[Message<Req>], clock: Duration) {
+        if let Self::Here(_) = self {
+            let all = handed_out.iter();
+            let all = all.map(|message| (message.destination.clone(), message.ticket));
+            self.remove(all.collect(), clock);
+        }
+    }
+
     /// Reads so many messages that come after this one.
     pub(super) async fn read(
         &self,
@@ -135,7 +145,8 @@ pub(super) fn read<Req: 'static>(
     let mut found = Vec::new();
     store.read(destination, after, most, &mut |ticket, message| {
         let message = message.and_then(|message| {
-            let request = copy(&message.request).ok_or("the message can't be copied")?;
+            let copy = unwind(|| copy(&message.request)).flatten();
+            let request = copy.ok_or("the message can't be copied")?;
             Ok(Message {
                 request,
                 destination: message.destination.clone(),
@@ -195,25 +206,31 @@ impl<Req: Send + 'static> Thread<Req> {
         self.clock = outbox.as_ref().map_or(self.clock, |outbox| outbox.clock());
         let sizes: Vec<_> = put
             .iter()
-            .map(|message| (message.destination.clone(), message.size))
+            .map(|message| (message.destination.clone(), message.ticket, message.size))
             .collect();
         let changes = Changes {
             put,
             remove: self.removes.iter().cloned().collect(),
             clock: self.clock,
         };
-        match self.store.commit(changes) {
+        let committed = unwind(|| self.store.commit(changes));
+        match committed.unwrap_or_else(|| Err("the store has panicked".into())) {
             Ok(()) => {
                 self.removes.clear();
                 acks.into_iter().for_each(|ack| drop(ack.send(Ok(()))));
             }
             Err(error) => {
                 let text = error.to_string();
-                for (ack, (destination, size)) in acks.into_iter().zip(sizes) {
-                    if let Some(outbox) = &outbox {
-                        outbox.was_not_stored(&destination, size);
+                for (ack, (destination, ticket, size)) in acks.into_iter().zip(sizes) {
+                    let told = ack.send(Err(text.clone().into())).is_ok();
+                    let Some(outbox) = &outbox else {
+                        continue;
+                    };
+                    outbox.was_not_stored(&destination, size);
+                    if !told {
+                        let outcome = Outcome::NotStored;
+                        outbox.tell(Receipt { ticket, outcome });
                     }
-                    let _ = ack.send(Err(text.clone().into()));
                 }
             }
         }
@@ -226,7 +243,11 @@ impl<Req: Send + 'static> Thread<Req> {
                 after,
                 most,
                 found,
-            } => drop(found.send(self.read(&destination, after, most))),
+            } => {
+                let read = unwind(|| self.read(&destination, after, most));
+                let read = read.unwrap_or_else(|| Err("the store has panicked".into()));
+                let _ = found.send(read);
+            }
             Job::Trim => {
                 if let Some(outbox) = self.outbox.upgrade() {
                     let gone = outbox.trim(&mut *self.store);

@@ -19,6 +19,7 @@ mod store;
 #[cfg(feature = "test-util")]
 mod test_store;
 mod ticket;
+mod unwind;
 mod worker;
 
 pub use builder::OutboxBuilder;

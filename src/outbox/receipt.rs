@@ -16,6 +16,8 @@ pub enum Outcome {
     Expired,
     /// It had to make room for a newer one. It is among the dead letters.
     Dropped,
+    /// It could not be stored, and nobody was there to be told: the caller had dropped the call.
+    NotStored,
     /// It could not be read from the store any more.
     Unreadable,
 }
@@ -64,7 +66,8 @@ impl<Req> DeadLetter<Req> {
         self.outcome
     }
 
-    /// What refused it, if it was [`Refused`](Outcome::Refused).
+    /// What refused it, if it was [`Refused`](Outcome::Refused). `None` if its attempt has panicked,
+    /// or its caller was gone.
     pub fn error(&self) -> Option<&Error> {
         self.error.as_ref()
     }

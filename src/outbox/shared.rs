@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::book::Book;
 use super::keeper::{self, Found, Job, Keeper};
 use super::store::{Changes, Message, Store};
+use super::unwind::unwind;
 use super::{DeadLetter, OutboxError, Outcome, Receipt, Ticket};
 use crate::link::Table;
 use crate::{BoxError, Destination, Error, Limits, WhenFull};
@@ -53,6 +54,7 @@ pub(super) type StartWorker<Req> =
 pub(super) enum Put<Req> {
     Stored,
     Storing(oneshot::Receiver<Result<(), BoxError>>),
+    NotStored,
     /// There may be room later.
     Room(Message<Req>),
     Full(Message<Req>),
@@ -112,9 +114,16 @@ impl<Req: Send + 'static> Shared<Req> {
             WhenFull::Wait if full => return Put::Room(message),
             _ => {}
         }
-        let is_new = book.add(&destination, ticket, size);
+        let is_new = book.add(&destination, size);
         drop(book);
         let put = self.keep(message);
+        self.book().arrived(&destination, ticket);
+        if matches!(put, Put::NotStored) {
+            self.was_not_stored(&destination, size);
+        }
+        if self.is_closed() {
+            self.changed.notify_waiters();
+        }
         if full {
             // The thread does it when it has stored this one.
             self.keeper.send(Job::Trim);
@@ -127,7 +136,9 @@ impl<Req: Send + 'static> Shared<Req> {
                 store.commit(changes)
             });
         }
-        self.work_on(&destination, is_new);
+        if is_new {
+            self.start_worker(&destination);
+        }
         put
     }
 
@@ -139,8 +150,11 @@ impl<Req: Send + 'static> Shared<Req> {
                     remove: Vec::new(),
                     clock: self.clock(),
                 };
-                self.keeper.here(|store| store.commit(changes));
-                Put::Stored
+                let here = |store: &mut dyn Store<Req>| unwind(|| store.commit(changes));
+                match self.keeper.here(here).flatten() {
+                    Some(Ok(())) => Put::Stored,
+                    _ => Put::NotStored,
+                }
             }
             Keeper::Thread(_) => {
                 let (ack, stored) = oneshot::channel();
@@ -150,17 +164,11 @@ impl<Req: Send + 'static> Shared<Req> {
         }
     }
 
-    /// Has a worker look.
-    fn work_on(self: &Arc<Self>, destination: &Destination, is_new: bool) {
-        let Some(attached) = self.attached.get() else {
-            return;
-        };
-        if is_new {
+    /// Starts a worker, which is counted already.
+    fn start_worker(self: &Arc<Self>, destination: &Destination) {
+        if let Some(attached) = self.attached.get() {
             attached.table.add_boxes(1);
-            self.book().workers += 1;
             (attached.start)(self.clone(), destination.clone());
-        } else if let Some(line) = self.book().lines.get(destination) {
-            line.news.notify_one();
         }
     }
 
@@ -245,7 +253,7 @@ impl<Req: Send + 'static> Shared<Req> {
         drop(old);
     }
 
-    fn tell(&self, receipt: Receipt) {
+    pub(super) fn tell(&self, receipt: Receipt) {
         if self.receipts.receiver_count() > 0 {
             let _ = self.receipts.send(receipt);
         }
@@ -255,11 +263,14 @@ impl<Req: Send + 'static> Shared<Req> {
     pub(super) fn trim(&self, store: &mut dyn Store<Req>) -> Vec<(Destination, Ticket)> {
         let mut gone = Vec::new();
         while let Some((destination, ticket, message)) = self.oldest(store, &gone) {
-            gone.push((destination, ticket));
             match message {
                 Some(message) => self.bury(message, Outcome::Dropped, None),
-                None => break,
+                None => {
+                    let outcome = Outcome::Unreadable;
+                    self.left(&destination, 0, Receipt { ticket, outcome });
+                }
             }
+            gone.push((destination, ticket));
         }
         gone
     }
@@ -335,7 +346,8 @@ impl<Req: Send + 'static> Shared<Req> {
         if self.attached.set(attached).is_err() {
             panic!("an outbox belongs to one service: this one was layered before");
         }
-        lines.iter().for_each(|line| self.work_on(line, true));
+        self.book().workers += lines.len();
+        lines.iter().for_each(|line| self.start_worker(line));
     }
 
     pub(super) fn copy(&self) -> Option<fn(&Req) -> Option<Req>> {
@@ -406,8 +418,12 @@ impl<Req: Send + 'static> Shared<Req> {
             }
         }
         left.sort_by_key(|message| message.ticket);
-        let mut book = self.book();
-        (book.len, book.bytes) = (0, 0);
+        self.keeper.forget(&left, self.clock());
+        {
+            let mut book = self.book();
+            (book.len, book.bytes) = (0, 0);
+        }
+        self.changed.notify_waiters();
         left
     }
 

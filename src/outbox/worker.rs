@@ -2,25 +2,28 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, Stream};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
-use super::flight::{Done, Flight, Started};
+use super::flight::{self, Done, End, Flight, Started};
 use super::shared::Shared;
 use super::store::Message;
+use super::unwind::unwind;
 use super::{Outcome, Receipt, Ticket};
 use crate::future::{Call, Start};
 use crate::link::Hold;
 use crate::mode::Delivery;
-use crate::{BoxError, ConnErrorPolicy, Destination, RequestModel, ResponseFuture, service};
+use crate::{BoxError, ConnErrorPolicy, Destination, Error, RequestModel, ResponseFuture, service};
 
 /// How many deliveries are under way at most.
 const WINDOW: usize = 32;
@@ -34,13 +37,14 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Worker<S, P, R, Req>
 where
     S: Service<Req>,
+    Req: Send + 'static,
 {
     outbox: Arc<Shared<Req>>,
     service: Arc<service::Shared<S, P>>,
     destination: Destination,
     news: Arc<Notify>,
     /// For first attempts.
-    ready: S,
+    ready: Option<S>,
     /// Were read, and not started yet.
     batch: VecDeque<(Ticket, Result<Message<Req>, BoxError>)>,
     flights: FuturesUnordered<Flight<S, P, R, Req>>,
@@ -70,7 +74,7 @@ where
             .get(&destination)
             .map(|line| line.news.clone());
         Self {
-            ready: service.fresh(),
+            ready: None,
             outbox,
             service,
             destination,
@@ -82,8 +86,20 @@ where
         }
     }
 
-    /// Works until nothing is left.
-    pub(super) async fn run(mut self) {
+    /// Works until nothing is left. A panic of a store, or of what is made for all messages, is
+    /// nobody's end.
+    pub(super) async fn work(mut self) {
+        while AssertUnwindSafe(self.run()).catch_unwind().await.is_err() {
+            self.ready = None;
+            self.batch.clear();
+            if let Some(line) = self.outbox.book().lines.get_mut(&self.destination) {
+                line.rewind();
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    async fn run(&mut self) {
         loop {
             let more = self.start_all().await;
             self.settle();
@@ -92,8 +108,6 @@ where
             }
             self.wait().await;
         }
-        self.flights.clear();
-        self.outbox.worker_ended();
     }
 
     /// Starts what can be started. Whether there may be more.
@@ -120,6 +134,9 @@ where
             if let Some(message) = self.start(message).await {
                 // Not before the one before it has called the service.
                 self.batch.push_front((ticket, Ok(message)));
+                if let Some(line) = self.outbox.book().lines.get_mut(&self.destination) {
+                    line.current = None;
+                }
                 break;
             }
         }
@@ -128,21 +145,27 @@ where
 
     /// The next message.
     async fn next(&mut self) -> Option<(Ticket, Result<Message<Req>, BoxError>)> {
-        let after = {
-            let mut book = self.outbox.book();
-            let line = book.lines.get_mut(&self.destination)?;
-            if let Some(late) = line.late.take() {
-                // From there on again: `begin` knows what was started.
-                self.batch.clear();
-                line.read = late.get().checked_sub(1).map(Ticket::new);
+        loop {
+            {
+                let mut book = self.outbox.book();
+                let line = book.lines.get_mut(&self.destination)?;
+                if let Some(late) = line.late.take() {
+                    // From there on again: `begin` knows what was started.
+                    self.batch.retain(|(ticket, _)| *ticket < late);
+                    line.read = late.get().checked_sub(1).map(Ticket::new);
+                }
+                if !self.batch.is_empty() {
+                    return self.batch.pop_front();
+                }
             }
-            line.read
-        };
-        if self.batch.is_empty() {
             self.settle();
-            if let Some(line) = self.outbox.book().lines.get_mut(&self.destination) {
+            let after = {
+                let mut book = self.outbox.book();
+                let line = book.lines.get_mut(&self.destination)?;
                 line.gone.clear(); // what is read from here on knows of them
-            }
+                line.reading = true;
+                line.read
+            };
             let copy = self.outbox.copy()?;
             let found = self
                 .outbox
@@ -157,11 +180,17 @@ where
                 }
             }
             let last = self.batch.back().map(|(ticket, _)| *ticket);
-            let mut book = self.outbox.book();
-            let line = book.lines.get_mut(&self.destination)?;
-            line.read = last.or(after);
+            {
+                let mut book = self.outbox.book();
+                let line = book.lines.get_mut(&self.destination)?;
+                line.has_read(last.or(after));
+                if self.batch.is_empty() && line.late.is_none() {
+                    return None;
+                }
+            }
+            // However quick the service is, it is not alone.
+            tokio::task::yield_now().await;
         }
-        self.batch.pop_front()
     }
 
     /// The delivery of this message begins, if it still waits.
@@ -170,7 +199,7 @@ where
         let Some(line) = book.lines.get_mut(&self.destination) else {
             return false;
         };
-        let waits = line.waits(ticket) && !line.slots.contains_key(&ticket);
+        let waits = !line.gone.contains(&ticket) && !line.slots.contains_key(&ticket);
         line.current = waits.then_some(ticket);
         waits
     }
@@ -196,14 +225,15 @@ where
                 if self.waits_for_call() {
                     return Some(message);
                 }
+                let service = self.ready.get_or_insert_with(|| self.service.fresh());
                 let ready = poll_fn(|cx| {
-                    Poll::Ready(self.ready.poll_ready(cx).map_err(Into::<BoxError>::into))
+                    Poll::Ready(service.poll_ready(cx).map_err(Into::<BoxError>::into))
                 })
                 .await;
                 match ready {
                     Poll::Ready(Ok(())) => return self.attempt(message).await,
                     Poll::Ready(Err(error)) => {
-                        self.ready = self.service.fresh();
+                        self.ready = None;
                         Start::Failed(error)
                     }
                     Poll::Pending => Start::Now,
@@ -220,15 +250,23 @@ where
     /// Makes an attempt at once.
     async fn attempt(&mut self, mut message: Message<Req>) -> Option<Message<Req>> {
         let started = Started::from(&message);
-        let mut call = Call::new(self.service.clone(), message.ticket.get(), &message.request);
-        if message.attempts > 0 {
-            call = call.had(message.attempts, message.maybe_sent);
-            let attempt = message.attempts.saturating_add(1);
-            self.service.policy.prepare(&mut message.request, attempt);
+        let mut ready = self.ready.take()?;
+        let future = unwind(|| {
+            let id = message.ticket.get();
+            let mut call = Call::new(self.service.clone(), id, &message.request);
+            if message.attempts > 0 {
+                call = call.had(message.attempts, message.maybe_sent);
+                let attempt = message.attempts.saturating_add(1);
+                self.service.policy.prepare(&mut message.request, attempt);
+            }
+            let attempt = ready.call(message.request);
+            self.ready = Some(ready);
+            ResponseFuture::new(Some(attempt), call, ())
+        });
+        match future {
+            Some(future) => self.fly(future, started).await,
+            None => self.land(started.done(End::Panicked)).await,
         }
-        let attempt = self.ready.call(message.request);
-        let future = ResponseFuture::new(Some(attempt), call, ());
-        self.fly(future, started).await;
         None
     }
 
@@ -240,18 +278,12 @@ where
             }
             None => Box::pin(Some(future)),
         };
-        let answer = poll_fn(|cx| {
-            Poll::Ready(match boxed.as_mut().as_pin_mut() {
-                Some(future) => future.poll(cx).map_ok(drop),
-                None => Poll::Pending,
-            })
-        })
-        .await;
-        match answer {
-            Poll::Ready(answer) => {
+        let end = poll_fn(|cx| Poll::Ready(flight::poll(&mut boxed, cx))).await;
+        match end {
+            Poll::Ready(end) => {
                 boxed.set(None);
                 self.spare = Some(boxed);
-                self.land(started.done(answer)).await;
+                self.land(started.done(end)).await;
             }
             Poll::Pending => {
                 let flight = Flight::new(boxed, started);
@@ -268,31 +300,30 @@ where
 
     /// A delivery is over.
     async fn land(&mut self, done: Done) {
-        let Done {
-            ticket,
-            size,
-            outcome,
-        } = done;
-        match outcome {
-            // It was taken, and counted where that was done.
-            None => {}
-            Some(Ok(())) => {
+        let Done { ticket, size, end } = done;
+        match end {
+            // It was counted where it was taken.
+            End::Taken => {}
+            End::Answered => {
                 self.over(ticket);
                 let outcome = Outcome::Delivered;
                 let receipt = Receipt { ticket, outcome };
                 self.outbox.left(&self.destination, size, receipt);
             }
-            Some(Err(error)) => {
-                let found = self.read_again(ticket).await;
-                self.over(ticket);
-                match found {
-                    Some(message) => self.outbox.bury(message, Outcome::Refused, Some(error)),
-                    None => {
-                        let outcome = Outcome::Refused;
-                        let receipt = Receipt { ticket, outcome };
-                        self.outbox.left(&self.destination, size, receipt);
-                    }
-                }
+            End::Refused(error) => self.refuse(ticket, size, Some(error)).await,
+            End::Panicked => self.refuse(ticket, size, None).await,
+        }
+    }
+
+    async fn refuse(&mut self, ticket: Ticket, size: usize, error: Option<Error>) {
+        let found = self.read_again(ticket).await;
+        self.over(ticket);
+        let outcome = Outcome::Refused;
+        match found {
+            Some(message) => self.outbox.bury(message, outcome, error),
+            None => {
+                let receipt = Receipt { ticket, outcome };
+                self.outbox.left(&self.destination, size, receipt);
             }
         }
     }
@@ -327,15 +358,6 @@ where
         if self.remove.len() >= BATCH {
             self.settle();
         }
-    }
-
-    /// Takes out of the store what is over.
-    fn settle(&mut self) {
-        if self.remove.is_empty() {
-            return;
-        }
-        let remove = std::mem::take(&mut self.remove);
-        self.outbox.keeper.remove(remove, self.outbox.clock());
     }
 
     /// Nothing is left: the worker ends. If something came meanwhile, it goes on.
@@ -419,5 +441,33 @@ where
         if let Some(done) = done {
             self.land(done).await;
         }
+    }
+}
+
+impl<S, P, R, Req> Worker<S, P, R, Req>
+where
+    S: Service<Req>,
+    Req: Send + 'static,
+{
+    /// Takes out of the store what is over.
+    fn settle(&mut self) {
+        if self.remove.is_empty() {
+            return;
+        }
+        let remove = std::mem::take(&mut self.remove);
+        self.outbox.keeper.remove(remove, self.outbox.clock());
+    }
+}
+
+/// Its work is done, or its runtime ends.
+impl<S, P, R, Req> Drop for Worker<S, P, R, Req>
+where
+    S: Service<Req>,
+    Req: Send + 'static,
+{
+    fn drop(&mut self) {
+        self.flights.clear();
+        unwind(|| self.settle());
+        self.outbox.worker_ended();
     }
 }
