@@ -60,7 +60,9 @@ impl<Req: Send + 'static> Mode<Req> for Outbox<Req> {
     }
 
     fn has_some_for(&self, destination: &Destination) -> bool {
-        self.shared.book().lines.contains_key(destination)
+        let book = self.shared.book();
+        // Its worker may not have ended yet.
+        book.lines.get(destination).is_some_and(|line| line.len > 0)
     }
 
     fn answered(state: &mut Deferral<Req>) {

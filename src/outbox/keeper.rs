@@ -185,7 +185,18 @@ impl<Req: Send + 'static> Thread<Req> {
             let mut others = Vec::new();
             while let Some(job) = next {
                 match job {
-                    Job::Put(message, ack) => self.puts.push((message, ack)),
+                    Job::Put(message, ack) => match self.store.accept(&message) {
+                        Ok(()) => self.puts.push((message, ack)),
+                        Err(error) => {
+                            let Message {
+                                destination, size, ..
+                            } = message;
+                            if let Some(outbox) = self.outbox.upgrade() {
+                                outbox.was_not_stored(&destination, size);
+                            }
+                            drop(ack.send(Err(error)));
+                        }
+                    },
                     Job::Remove(gone) => self.removes.extend(gone),
                     other => others.push(other),
                 }

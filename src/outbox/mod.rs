@@ -11,6 +11,7 @@ mod error;
 mod flight;
 mod handle;
 mod keeper;
+mod meanwhile;
 mod memory;
 mod receipt;
 mod shared;

@@ -20,6 +20,17 @@ pub trait Store<Req>: Send + 'static {
     /// The store can't be read; the outbox is not opened.
     fn contents(&mut self) -> Result<Contents, BoxError>;
 
+    /// Whether this message can be stored at all. One that can't fails alone; asked before each
+    /// message is put, unless the store is [in memory](Self::is_in_memory). Default: yes.
+    ///
+    /// # Errors
+    ///
+    /// It can't, whatever the state of the store: a codec refuses it, it is too large.
+    fn accept(&self, message: &Message<Req>) -> Result<(), BoxError> {
+        let _ = message;
+        Ok(())
+    }
+
     /// Makes all changes or none. They are durable when it returns `Ok`, if they ever are.
     ///
     /// Messages come nearly, but not quite in the order of their tickets.

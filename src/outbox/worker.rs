@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
 use super::flight::{self, Done, End, Flight, Started};
+use super::meanwhile::meanwhile;
 use super::shared::Shared;
 use super::store::Message;
 use super::unwind::unwind;
@@ -48,6 +49,8 @@ where
     /// Were read, and not started yet.
     batch: VecDeque<(Ticket, Result<Message<Req>, BoxError>)>,
     flights: FuturesUnordered<Flight<S, P, R, Req>>,
+    /// Were over while the store was read.
+    landed: VecDeque<Done>,
     /// The allocation of a delivery that is over.
     #[allow(clippy::type_complexity)]
     spare: Option<Pin<Box<Option<ResponseFuture<S, Req, P, R, Delivery>>>>>,
@@ -81,6 +84,7 @@ where
             news: line.unwrap_or_default(),
             batch: VecDeque::new(),
             flights: FuturesUnordered::new(),
+            landed: VecDeque::new(),
             spare: None,
             remove: Vec::new(),
         }
@@ -167,15 +171,13 @@ where
                 line.read
             };
             let copy = self.outbox.copy()?;
-            let found = self
-                .outbox
-                .keeper
-                .read(&self.destination, after, BATCH, copy)
-                .await;
-            match found {
+            let keeper = &self.outbox.keeper;
+            let read = keeper.read(&self.destination, after, BATCH, copy);
+            match meanwhile(&mut self.flights, &mut self.landed, read).await {
                 Ok(found) => self.batch.extend(found),
                 Err(_) => {
-                    tokio::time::sleep(AGAIN).await;
+                    let again = tokio::time::sleep(AGAIN);
+                    meanwhile(&mut self.flights, &mut self.landed, again).await;
                     self.news.notify_one();
                 }
             }
@@ -332,8 +334,9 @@ where
         let before = ticket.get().checked_sub(1).map(Ticket::new);
         let copy = self.outbox.copy()?;
         let keeper = &self.outbox.keeper;
-        let found = keeper.read(&self.destination, before, 1, copy).await.ok()?;
-        let (found, message) = found.into_iter().next()?;
+        let read = keeper.read(&self.destination, before, 1, copy);
+        let found = meanwhile(&mut self.flights, &mut self.landed, read).await;
+        let (found, message) = found.ok()?.into_iter().next()?;
         message.ok().filter(|_| found == ticket)
     }
 
@@ -415,6 +418,9 @@ where
 
     /// Waits for something to do.
     async fn wait(&mut self) {
+        if let Some(done) = self.landed.pop_front() {
+            return self.land(done).await;
+        }
         let oldest = self.first_ends();
         let waiting = self.waits_for_call();
         let news = self.news.clone();

@@ -196,6 +196,10 @@ impl<Req: Send + 'static, C: Codec<Req>> Store<Req> for DiskStore<Req, C> {
         Ok(self.index.contents())
     }
 
+    fn accept(&self, message: &Message<Req>) -> Result<(), BoxError> {
+        self.encode(std::slice::from_ref(message)).map(drop)
+    }
+
     fn commit(&mut self, changes: Changes<Req>) -> Result<(), BoxError> {
         let rows = self.encode(&changes.put)?;
         self.engine()?;
