@@ -131,6 +131,8 @@ impl<Req> Book<Req> {
             line.len = line.len.saturating_sub(1);
             line.bytes = line.bytes.saturating_sub(size);
             if line.len == 0 {
+                // The sizes of those that could not be read.
+                self.bytes = self.bytes.saturating_sub(std::mem::take(&mut line.bytes));
                 line.news.notify_one();
             }
         }

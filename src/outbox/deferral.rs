@@ -184,6 +184,21 @@ impl<Req: Send + 'static> Deferral<Req> {
     }
 }
 
+impl<Req: Send + 'static> Deferral<Req> {
+    /// Does not wait for what the store says. Who says that it can't finds nobody, or was heard here.
+    fn leave(&self, mut stored: oneshot::Receiver<Result<(), BoxError>>, ticket: Ticket) {
+        stored.close();
+        if let Ok(Err(_)) = stored.try_recv() {
+            self.was_not_stored(ticket);
+        }
+    }
+
+    fn was_not_stored(&self, ticket: Ticket) {
+        let outcome = Outcome::NotStored;
+        self.outbox.tell(Receipt { ticket, outcome });
+    }
+}
+
 impl<Req: Send + 'static> Drop for Deferral<Req> {
     fn drop(&mut self) {
         let survives = self.outbox.settings.survive_cancel;
@@ -192,6 +207,7 @@ impl<Req: Send + 'static> Drop for Deferral<Req> {
                 self.outbox.leave_room(message.ticket);
                 survives.then_some(message)
             }
+            Step::Storing(stored, ticket, _) => return self.leave(stored, ticket),
             _ => self.guard.take().map(|message| *message),
         };
         let Some(message) = message else {
@@ -202,11 +218,9 @@ impl<Req: Send + 'static> Drop for Deferral<Req> {
         }
         let ticket = message.ticket;
         match self.outbox.put(message) {
-            Put::Stored | Put::Storing(_) => {}
-            Put::NotStored => {
-                let outcome = Outcome::NotStored;
-                self.outbox.tell(Receipt { ticket, outcome });
-            }
+            Put::Stored => {}
+            Put::Storing(stored) => self.leave(stored, ticket),
+            Put::NotStored => self.was_not_stored(ticket),
             Put::Room(message) | Put::Full(message) | Put::Closed(message) => {
                 self.outbox.bury_unstored(message, Outcome::Dropped);
             }

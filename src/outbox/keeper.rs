@@ -35,6 +35,9 @@ pub(super) enum Job<Req> {
     Flush(oneshot::Sender<()>),
 }
 
+/// Gives the outbox to the thread.
+type Start<Req> = oneshot::Sender<Weak<Shared<Req>>>;
+
 pub(super) type Ack = oneshot::Sender<Result<(), BoxError>>;
 
 /// How many changes make one commit at most.
@@ -44,7 +47,7 @@ impl<Req: Send + 'static> Keeper<Req> {
     /// `start` gives the outbox to the thread when both are there.
     pub(super) fn new(
         store: Box<dyn Store<Req>>,
-    ) -> Result<(Self, Option<oneshot::Sender<Weak<Shared<Req>>>>), OutboxError> {
+    ) -> Result<(Self, Option<Start<Req>>), OutboxError> {
         if store.is_in_memory() {
             return Ok((Self::Here(Mutex::new(store)), None));
         }

@@ -369,10 +369,7 @@ where
         let line = book.lines.get(&self.destination);
         let empty = line.is_none_or(|line| line.len == 0);
         if empty {
-            if let Some(line) = book.lines.remove(&self.destination) {
-                // The sizes of those that could not be read.
-                book.bytes = book.bytes.saturating_sub(line.bytes);
-            }
+            book.lines.remove(&self.destination);
             drop(book);
             self.service.table.add_boxes(-1);
         }

@@ -154,6 +154,8 @@ async fn callers_who_go_away_take_nothing_with_them() {
         .expect("no hang");
     assert_eq!((outbox.len(), outbox.bytes()), (0, 0));
     assert!(outbox.dead_letters().is_empty());
+    let left = tokio::time::timeout(Duration::from_secs(20), outbox.close(Duration::ZERO)).await;
+    assert!(left.expect("all workers have ended").is_empty());
     let got = got.lock().unwrap();
     for (caller, gone) in gone.iter().enumerate() {
         for (number, gone) in gone.iter().enumerate() {
@@ -165,6 +167,4 @@ async fn callers_who_go_away_take_nothing_with_them() {
             );
         }
     }
-    let left = tokio::time::timeout(Duration::from_secs(20), outbox.close(Duration::ZERO)).await;
-    assert!(left.expect("all workers have ended").is_empty());
 }

@@ -148,7 +148,7 @@ fn deliveries_go_on_while_the_store_takes_its_time() {
         let (peer, number) = (peer.clone(), peer.attempts().len() + more);
         async move {
             while peer.attempts().len() < number {
-                tokio::time::sleep(MS).await;
+                pass(MS).await;
             }
         }
     };
