@@ -191,13 +191,8 @@ impl<Req: Send + 'static> Thread<Req> {
                     Job::Put(message, ack) => match self.store.accept(&message) {
                         Ok(()) => self.puts.push((message, ack)),
                         Err(error) => {
-                            let Message {
-                                destination, size, ..
-                            } = message;
-                            if let Some(outbox) = self.outbox.upgrade() {
-                                outbox.was_not_stored(&destination, size);
-                            }
-                            drop(ack.send(Err(error)));
+                            let Message { ticket, size, .. } = message;
+                            self.refuse(ack, &message.destination, ticket, size, error);
                         }
                     },
                     Job::Remove(gone) => self.removes.extend(gone),
@@ -236,17 +231,28 @@ impl<Req: Send + 'static> Thread<Req> {
             Err(error) => {
                 let text = error.to_string();
                 for (ack, (destination, ticket, size)) in acks.into_iter().zip(sizes) {
-                    let told = ack.send(Err(text.clone().into())).is_ok();
-                    let Some(outbox) = &outbox else {
-                        continue;
-                    };
-                    outbox.was_not_stored(&destination, size);
-                    if !told {
-                        let outcome = Outcome::NotStored;
-                        outbox.tell(Receipt { ticket, outcome });
-                    }
+                    self.refuse(ack, &destination, ticket, size, text.clone().into());
                 }
             }
+        }
+    }
+
+    /// The store does not take it. Whoever hears of it must find it uncounted.
+    fn refuse(
+        &self,
+        ack: Ack,
+        destination: &Destination,
+        ticket: Ticket,
+        size: usize,
+        error: BoxError,
+    ) {
+        let Some(outbox) = self.outbox.upgrade() else {
+            return;
+        };
+        outbox.was_not_stored(destination, size);
+        if ack.send(Err(error)).is_err() {
+            let outcome = Outcome::NotStored;
+            outbox.tell(Receipt { ticket, outcome });
         }
     }
 
