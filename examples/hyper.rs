@@ -11,14 +11,16 @@ mod server;
 
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Channel, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::time::timeout;
 use tower::{ServiceBuilder, ServiceExt};
-use tower_conn_retry::{BoxError, Links, Reason, RetryOnConnErr};
+use tower_conn_retry::{
+    BoxError, IdempotencyKeyLayer, Links, Reason, ReplayBodyLayer, RetryOnConnErr,
+};
 
 use server::{Answer, Server};
 
@@ -68,19 +70,20 @@ async fn main() -> Result<(), BoxError> {
         "3. The same with an Idempotency-Key: the server can tell a replay, so it is replayed."
     );
     server.next(Answer::HangUp);
-    let order = Request::post(server.url("/order"))
-        .header("Idempotency-Key", "8e03978e")
-        .body(body())?;
-    let answer = text(client.clone().oneshot(order).await?).await?;
-    println!("   {answer:?}");
-    for order in &server.seen()[4..] {
-        println!(
-            "   (the server has read {}, key {:?})",
-            order.line, order.key
-        );
-        assert_eq!(order.key.as_deref(), Some("8e03978e"));
-    }
-    assert_eq!(server.seen().len(), 6);
+    let keyed = ServiceBuilder::new()
+        .layer(IdempotencyKeyLayer::new()) // for servers that honour it
+        .service(client.clone());
+    let order = Request::post(server.url("/order")).body(body())?;
+    println!("   {:?}", text(keyed.oneshot(order).await?).await?);
+    let [first, second] = &server.seen()[4..] else {
+        return Err("it should have been read twice".into());
+    };
+    println!(
+        "   (the server has read {}, key {:?},",
+        first.line, first.key
+    );
+    println!("    and {}, key {:?})", second.line, second.key);
+    assert!(first.key.is_some() && first.key == second.key);
 
     println!("4. A POST while the server is down was certainly not sent, so it needs no key.");
     server.stop().await?;
@@ -91,6 +94,24 @@ async fn main() -> Result<(), BoxError> {
     server.start()?;
     println!("   {:?}", text(call.await??).await?);
     assert_eq!(server.lines()[6..], ["POST /order"]); // once
+
+    println!("5. A streaming upload. What went out of it is kept, and goes out again.");
+    let upload = ServiceBuilder::new()
+        .layer(ReplayBodyLayer::new(1 << 20)) // up to 1 MiB
+        .layer(RetryOnConnErr)
+        .service(Client::builder(TokioExecutor::new()).build_http());
+    server.next(Answer::HangUp);
+    let (mut sender, body) = Channel::<Bytes, BoxError>::new(1);
+    let map = Request::put(server.url("/map")).body(body)?;
+    let call = tokio::spawn(upload.oneshot(map));
+    for room in ["kitchen ", "hall ", "attic"] {
+        sender.send_data(room.into()).await?;
+    }
+    drop(sender);
+    println!("   {:?}", text(call.await??).await?);
+    let maps: Vec<_> = server.seen().drain(7..).map(|seen| seen.body).collect();
+    println!("   (the server has read it {} times)", maps.len());
+    assert_eq!(maps, [b"kitchen hall attic"; 2]);
 
     Ok(())
 }

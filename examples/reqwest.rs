@@ -11,10 +11,14 @@ mod server;
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Channel;
 use reqwest::{Client, Method, Request, StatusCode, redirect};
 use tokio::time::timeout;
 use tower::{ServiceBuilder, ServiceExt};
-use tower_conn_retry::{BoxError, Links, Reason, RetryOnConnErr, Sent};
+use tower_conn_retry::{
+    BoxError, IdempotencyKeyLayer, Links, Reason, ReplayBody, ReplayBodyLayer, RetryOnConnErr, Sent,
+};
 
 use server::{Answer, Server};
 
@@ -52,7 +56,7 @@ async fn main() -> Result<(), BoxError> {
 
     println!("2. The server reads a POST and hangs up. Was it done? A replay could do it twice.");
     server.next(Answer::HangUp);
-    let order = post(&server.url("/order"), None)?;
+    let order = post(&server.url("/order"))?;
     let Err(error) = client.clone().oneshot(order).await else {
         return Err("an order that may have been done was replayed".into());
     };
@@ -64,25 +68,30 @@ async fn main() -> Result<(), BoxError> {
         "3. The same with an Idempotency-Key: the server can tell a replay, so it is replayed."
     );
     server.next(Answer::HangUp);
-    let order = post(&server.url("/order"), Some("8e03978e"))?;
-    let response = client.clone().oneshot(order).await?;
+    let keyed = ServiceBuilder::new()
+        .layer(IdempotencyKeyLayer::new()) // for servers that honour it
+        .service(client.clone());
+    let order = post(&server.url("/order"))?;
+    let response = keyed.oneshot(order).await?;
     println!("   {} {}", response.url().path(), response.status());
     assert_eq!(response.status(), StatusCode::OK);
-    for order in &server.seen()[4..] {
-        println!(
-            "   (the server has read {}, key {:?})",
-            order.line, order.key
-        );
-        assert_eq!(order.key.as_deref(), Some("8e03978e"));
-    }
-    assert_eq!(server.seen().len(), 6);
+    let [first, second] = &server.seen()[4..] else {
+        return Err("it should have been read twice".into());
+    };
+    println!(
+        "   (the server has read {}, key {:?},",
+        first.line, first.key
+    );
+    println!("    and {}, key {:?})", second.line, second.key);
+    assert!(first.key.is_some() && first.key == second.key);
+    assert_eq!(first.body, second.body);
 
     println!(
         "4. A POST while the server is down. reqwest follows redirects and does not tell: the"
     );
     println!("   server that is down may be the second one, and the first has read the order.");
     server.stop().await?;
-    let order = post(&server.url("/order"), None)?;
+    let order = post(&server.url("/order"))?;
     let Err(error) = client.clone().oneshot(order).await else {
         return Err("an order that may have been redirected was replayed".into());
     };
@@ -99,9 +108,9 @@ async fn main() -> Result<(), BoxError> {
         .build()?;
     let client = ServiceBuilder::new()
         .layer(RetryOnConnErr::new().redirects_off())
-        .service(http);
+        .service(http.clone());
 
-    let order = post(&server.url("/order"), None)?;
+    let order = post(&server.url("/order"))?;
     let call = tokio::spawn(client.clone().oneshot(order));
     held(&client.links(), 1).await?;
     println!("   (the server is started)");
@@ -110,6 +119,29 @@ async fn main() -> Result<(), BoxError> {
     println!("   {} {}", response.url().path(), response.status());
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(server.lines()[6..], ["POST /order"]); // once
+
+    println!("6. A streaming upload. What went out of it is kept, and goes out again.");
+    let upload = ServiceBuilder::new()
+        .layer(ReplayBodyLayer::new(1 << 20)) // up to 1 MiB
+        .layer(RetryOnConnErr::new().redirects_off())
+        .map_request(|request: http::Request<ReplayBody<_>>| {
+            let request = request.map(reqwest::Body::wrap);
+            Request::try_from(request).expect("an absolute URL")
+        })
+        .service(http);
+    server.next(Answer::HangUp);
+    let (mut sender, body) = Channel::<Bytes, BoxError>::new(1);
+    let map = http::Request::put(server.url("/map")).body(body)?;
+    let call = tokio::spawn(upload.oneshot(map));
+    for room in ["kitchen ", "hall ", "attic"] {
+        sender.send_data(room.into()).await?;
+    }
+    drop(sender);
+    let response = call.await??;
+    println!("   {} {}", response.url().path(), response.status());
+    let maps: Vec<_> = server.seen().drain(7..).map(|seen| seen.body).collect();
+    println!("   (the server has read it {} times)", maps.len());
+    assert_eq!(maps, [b"kitchen hall attic"; 2]);
 
     Ok(())
 }
@@ -126,13 +158,11 @@ fn get(url: &str) -> Result<Request, BoxError> {
     Ok(Request::new(Method::GET, url.parse()?))
 }
 
-fn post(url: &str, key: Option<&'static str>) -> Result<Request, BoxError> {
+/// What `Client::post(url).json(…).build()` makes.
+fn post(url: &str) -> Result<Request, BoxError> {
     let mut request = Request::new(Method::POST, url.parse()?);
-    *request.body_mut() = Some("one vacuum cleaner".into());
-    if let Some(key) = key {
-        request
-            .headers_mut()
-            .insert("Idempotency-Key", key.parse()?);
-    }
+    let json = "application/json".parse()?;
+    request.headers_mut().insert("content-type", json);
+    *request.body_mut() = Some(r#"{"article": "vacuum cleaner", "pieces": 1}"#.into());
     Ok(request)
 }

@@ -25,6 +25,8 @@ mod classify {
     #[cfg(all(feature = "native-tls", feature = "rustls"))]
     mod native_tls;
     #[cfg(feature = "_tests")]
+    mod postgres;
+    #[cfg(feature = "_tests")]
     mod process;
     #[cfg(feature = "_tests")]
     mod redis;
@@ -37,9 +39,13 @@ mod classify {
     #[cfg(feature = "rustls")]
     mod tls_peer;
     #[cfg(feature = "_tests")]
+    mod tokio_postgres;
+    #[cfg(feature = "_tests")]
     mod tokio_tungstenite;
     #[cfg(feature = "tonic")]
     mod tonic;
     #[cfg(feature = "_tests")]
     mod truth;
+    #[cfg(feature = "_tests")]
+    mod ureq;
 }

@@ -47,6 +47,7 @@ async fn reqwest() {
         "{text}"
     );
     assert!(step(&text, 5).contains("/order 200 OK"), "{text}");
+    assert!(step(&text, 6).contains("read it 2 times"), "{text}");
 }
 
 #[tokio::test]
@@ -56,6 +57,7 @@ async fn hyper() {
     assert!(step(&text, 2).contains("not idempotent"), "{text}");
     assert!(step(&text, 3).contains("\"/order\""), "{text}");
     assert!(step(&text, 4).contains("\"/order\""), "{text}");
+    assert!(step(&text, 5).contains("read it 2 times"), "{text}");
 }
 
 #[tokio::test]

@@ -20,6 +20,8 @@ mod origin;
 mod http1;
 #[path = "http_clients/http2.rs"]
 mod http2;
+#[path = "http_clients/messages.rs"]
+mod messages;
 #[path = "http_clients/nacks.rs"]
 mod nacks;
 #[path = "http_clients/pools.rs"]

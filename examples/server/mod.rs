@@ -178,11 +178,11 @@ async fn serve(
     }
 }
 
-/// Reads a request, whose body comes with a `Content-Length`.
+/// Reads a request, whose body comes with a `Content-Length` or in chunks.
 async fn read(stream: &mut BufReader<TcpStream>) -> io::Result<Seen> {
     let first = read_line(stream).await?;
     let line = first.trim_end_matches(" HTTP/1.1").to_owned();
-    let (mut key, mut length) = (None, 0);
+    let (mut key, mut length, mut chunked) = (None, 0, false);
     loop {
         let header = read_line(stream).await?;
         let Some((name, value)) = header.split_once(':') else {
@@ -191,11 +191,21 @@ async fn read(stream: &mut BufReader<TcpStream>) -> io::Result<Seen> {
         match name.to_ascii_lowercase().as_str() {
             "idempotency-key" => key = Some(value.trim().to_owned()),
             "content-length" => length = value.trim().parse().map_err(io::Error::other)?,
+            "transfer-encoding" => chunked = value.trim() == "chunked",
             _ => {}
         }
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
+    while chunked {
+        let length = read_line(stream).await?;
+        let length = usize::from_str_radix(&length, 16).map_err(io::Error::other)?;
+        let mut chunk = vec![0; length];
+        stream.read_exact(&mut chunk).await?;
+        read_line(stream).await?;
+        body.extend(chunk);
+        chunked = length > 0;
+    }
     Ok(Seen { line, key, body })
 }
 

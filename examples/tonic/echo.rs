@@ -5,6 +5,7 @@
 //!     rpc Say(Text) returns (Text);           // back it comes
 //!     rpc Count(Text) returns (stream Text);  // three times; "breaks": once, and then nothing
 //!     rpc Join(stream Text) returns (Text);   // all of them as one
+//!     rpc Chat(stream Text) returns (stream Text); // each of them back, as it comes
 //! }
 //! ```
 #![allow(dead_code, reason = "the example and the tests each use a part")]
@@ -66,6 +67,14 @@ where
             .await
     }
 
+    pub(crate) async fn chat(
+        &mut self,
+        request: Request<impl Stream<Item = Bytes> + Send + 'static>,
+    ) -> Result<Response<Streaming<Bytes>>, Status> {
+        self.ready().await?;
+        self.inner.streaming(request, path("Chat"), TextCodec).await
+    }
+
     async fn ready(&mut self) -> Result<(), Status> {
         let ready = self.inner.ready().await;
         ready.map_err(|error| Status::unknown(error.into().to_string()))
@@ -86,6 +95,7 @@ pub(crate) async fn answer(
         "/echo.Echo/Say" => grpc.unary(service_fn(say), request).await,
         "/echo.Echo/Count" => grpc.server_streaming(service_fn(count), request).await,
         "/echo.Echo/Join" => grpc.client_streaming(service_fn(join), request).await,
+        "/echo.Echo/Chat" => grpc.streaming(service_fn(chat), request).await,
         _ => Status::unimplemented("no such method").into_http(),
     };
     answer.map(UnsyncBoxBody::new)
@@ -117,6 +127,10 @@ fn join(
         }
         Ok(Response::new(all.into()))
     }
+}
+
+async fn chat(request: Request<Streaming<Bytes>>) -> Result<Response<Streaming<Bytes>>, Status> {
+    Ok(Response::new(request.into_inner()))
 }
 
 /// A message is its bytes.

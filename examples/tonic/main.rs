@@ -16,15 +16,13 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
 use tokio::time::timeout;
 use tonic::body::Body;
 use tonic::transport::Endpoint;
 use tonic::{Request, Status};
 use tower::ServiceBuilder;
-use tower::ServiceExt as _;
 use tower_conn_retry::http::Idempotent;
-use tower_conn_retry::{BoxError, ConnRetry, Error, Reason, RetryOnConnErr};
+use tower_conn_retry::{BoxError, Error, Reason, ReplayBodyLayer, RetryOnConnErr};
 
 use echo::EchoClient;
 use server::Server;
@@ -34,17 +32,18 @@ async fn main() -> Result<(), BoxError> {
     let mut server = Server::started()?;
     let channel = Endpoint::from_shared(server.url())?.connect_lazy();
 
-    // tonic's body can't be copied, and its channel hands no request back. So the body of a call is
-    // kept in memory above the layer, and is made tonic's again below it.
+    // tonic's body can't be copied. So what goes out of it is kept (here up to 1 MiB of each call), and
+    // below the layer it is made tonic's body again.
     let retry = ServiceBuilder::new()
         .layer(RetryOnConnErr)
-        .map_request(|request: http::Request<Full<Bytes>>| request.map(Body::new))
+        .map_request(|request: http::Request<_>| request.map(Body::new))
         .service(channel);
-    let links = ConnRetry::links(&retry);
+    let links = retry.links();
     let mut client = EchoClient::new(
         ServiceBuilder::new()
-            .filter_async(keep_body)
-            .service(retry.map_err(Status::from)),
+            .map_err(Status::from)
+            .layer(ReplayBodyLayer::new(1 << 20))
+            .service(retry),
     );
 
     println!("1. The server is down. The call is held, and answered when it is back.");
@@ -109,13 +108,6 @@ async fn main() -> Result<(), BoxError> {
     println!("   a connection error: {}", status.message());
 
     Ok(())
-}
-
-/// The whole body in memory. (Not for a stream of requests that waits for answers.)
-async fn keep_body(request: http::Request<Body>) -> Result<http::Request<Full<Bytes>>, BoxError> {
-    let (head, body) = request.into_parts();
-    let body = body.collect().await?.to_bytes();
-    Ok(http::Request::from_parts(head, Full::new(body)))
 }
 
 fn text(text: &'static str) -> Request<Bytes> {

@@ -12,6 +12,8 @@ pub(super) struct Context {
     connecting: bool,
     /// This attempt's request was provably not sent.
     unsent: bool,
+    /// Nothing from here on is proof: it may be about another hop than the first.
+    unproved: bool,
     /// Everything from here on happened while the peer's name was being resolved.
     resolving: bool,
     /// Everything from here on happened in a handshake, after the transport was connected.
@@ -33,7 +35,7 @@ impl Context {
     /// A connection was being made, so the request was not sent.
     pub(super) fn set_connecting(&mut self) {
         self.connecting = true;
-        self.unsent = true;
+        self.set_unsent();
     }
 
     pub(super) fn is_connecting(&self) -> bool {
@@ -41,7 +43,13 @@ impl Context {
     }
 
     pub(super) fn set_unsent(&mut self) {
-        self.unsent = true;
+        self.unsent |= !self.unproved;
+    }
+
+    /// From here on nothing is proof.
+    #[cfg_attr(not(feature = "ureq"), allow(dead_code))]
+    pub(super) fn set_unproved(&mut self) {
+        self.unproved = true;
     }
 
     /// The peer's name was being resolved: whatever broke, it is [`ConnErrorKind::Dns`].
@@ -137,6 +145,8 @@ impl Context {
     pub(super) fn place(&self, error: ConnError) -> ConnError {
         if self.unsent {
             error.with_sent(Sent::No)
+        } else if self.unproved {
+            error.with_sent(Sent::Maybe)
         } else {
             error
         }

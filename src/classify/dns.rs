@@ -14,7 +14,7 @@ use super::text::Text;
 use super::walk::{Flow, below, cast};
 use super::{ConnErrorKind, Outlook, gai};
 
-const PREFIX: &[u8] = b"failed to lookup address information: ";
+pub(super) const PREFIX: &[u8] = b"failed to lookup address information: ";
 
 pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
     let Some(outlook) = cast::<io::Error>(error).and_then(outlook) else {
@@ -27,9 +27,7 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
 }
 
 fn outlook(error: &io::Error) -> Option<Outlook> {
-    // The kind of an errno that does not exist is the one that getaddrinfo's errors have.
-    let uncategorized = io::Error::from_raw_os_error(i32::MAX).kind();
-    if error.kind() != uncategorized {
+    if error.kind() != kind() {
         return None;
     }
     let inner = error.get_ref()?;
@@ -38,13 +36,20 @@ fn outlook(error: &io::Error) -> Option<Outlook> {
         return None;
     }
     let text = Text::of(inner)?;
-    let detail = text.as_bytes().strip_prefix(PREFIX)?;
-    if gai::NO_SUCH_NAME
-        .iter()
-        .any(|&code| gai::text(code) == Some(detail))
-    {
-        Some(Outlook::Permanent)
+    text.as_bytes().strip_prefix(PREFIX).map(outlook_of)
+}
+
+/// The kind that getaddrinfo's errors have: that of an errno that does not exist.
+pub(super) fn kind() -> io::ErrorKind {
+    io::Error::from_raw_os_error(i32::MAX).kind()
+}
+
+/// By what comes after the [`PREFIX`].
+pub(super) fn outlook_of(detail: &[u8]) -> Outlook {
+    let is_detail = |&code: &i32| gai::text(code) == Some(detail);
+    if gai::NO_SUCH_NAME.iter().any(is_detail) {
+        Outlook::Permanent
     } else {
-        Some(Outlook::Transient)
+        Outlook::Transient
     }
 }

@@ -4,8 +4,12 @@
 //! `anyhow::Error` without context once it is boxed; some libraries' errors have no `source()` at
 //! all. What they hold can't be reached then. But both their texts are made of its texts, and that
 //! is looked for: what std itself writes *now* for such an error has to be part of `Display` and of
-//! `Debug`. A mere message can't pass for it, because `Debug` puts it in quotes; what is gained is
-//! only what broke, never proof.
+//! `Debug`, and its two texts must not be mixed up.
+//!
+//! A message, a peer's perhaps, can't pass for it. A derived `Debug` puts it in quotes. One that is
+//! written by hand may not, but shows the same text as `Display`, where an `io::Error`'s are not the
+//! same: so what is `Debug`'s must not be in `Display`. What is gained is only what broke, never
+//! proof.
 //!
 //! This is the last resort: it is asked only about the end of a chain, and only about types that
 //! nothing is known about.
@@ -15,94 +19,150 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::ConnErrorKind;
 use super::context::Context;
-use super::io::{CONNECTION_KINDS, note_system_error};
+use super::dns;
+use super::io::{CONNECTION_KINDS, note_hidden_error};
 use super::text::Text;
+use super::{ConnErrorKind, Outlook};
 
 /// Of `tokio::time::error::Elapsed`, which can't be made here.
 const TOKIO_ELAPSED: &[u8] = b"deadline has elapsed";
 
 pub(super) fn inspect(error: &(dyn Error + 'static), context: &mut Context) {
     // Foreign code, and nobody else has asked for its texts.
-    let Ok((display, debug)) = catch_unwind(AssertUnwindSafe(|| {
-        (
-            Text::start_of(format_args!("{error}")),
-            Text::start_of(format_args!("{error:?}")),
-        )
-    })) else {
-        return;
-    };
-    let shown = Shown {
-        display: display.as_bytes(),
-        debug: debug.as_bytes(),
-    };
+    let shown = catch_unwind(AssertUnwindSafe(|| Shown::by(error)));
+    let Ok(Some(shown)) = shown else { return };
     if let Some(code) = shown.os_error() {
-        note_system_error(&io::Error::from_raw_os_error(code), context);
+        note_hidden_error(&io::Error::from_raw_os_error(code), context);
     } else if let Some(kind) = shown.kind() {
-        note_system_error(&kind.into(), context);
+        note_hidden_error(&kind.into(), context);
+    } else if let Some(outlook) = shown.resolution() {
+        context.note_outlook(ConnErrorKind::Dns, outlook);
     } else if shown.is_elapsed() {
         context.note(ConnErrorKind::Timeout);
     }
 }
 
 /// The two texts of an error.
-struct Shown<'a> {
-    display: &'a [u8],
-    debug: &'a [u8],
+struct Shown {
+    /// All of it, so that nothing can hide behind its end.
+    display: Text,
+    debug: Text,
+    /// A report (of anyhow, eyre): its `Debug` is its `Display`. What it is about is only shown by
+    /// the pretty form of `Debug`, which this has instead.
+    is_report: bool,
 }
 
-impl Shown<'_> {
+impl Shown {
+    fn by(error: &(dyn Error + 'static)) -> Option<Self> {
+        let display = Text::of(error)?;
+        let debug = Text::start_of(format_args!("{error:?}"));
+        let is_report = debug.as_bytes().starts_with(display.as_bytes());
+        let debug = if is_report {
+            Text::of(&format_args!("{error:#?}"))?
+        } else {
+            debug
+        };
+        Some(Self {
+            display,
+            debug,
+            is_report,
+        })
+    }
+
+    fn display(&self) -> &[u8] {
+        self.display.as_bytes()
+    }
+
+    fn debug(&self) -> &[u8] {
+        self.debug.as_bytes()
+    }
+
     /// The errno of an `io::Error` inside.
     fn os_error(&self) -> Option<i32> {
-        let rest = after_last(self.display, b"(os error ")?;
+        let rest = after_last(self.display(), b"(os error ")?;
         let end = rest.iter().position(|&byte| byte == b')')?;
         let code: i32 = std::str::from_utf8(rest.get(..end)?).ok()?.parse().ok()?;
         let probe = io::Error::from_raw_os_error(code);
-        let text = Text::of(&probe)?;
-        let is_field = find(self.display, text.as_bytes()).is_some()
-            && self.debug_holds(format_args!("{probe:?}"));
-        (is_field || self.is_report_of(text.as_bytes())).then_some(code)
+        self.holds(&probe, &probe).then_some(code)
     }
 
     /// The kind of an `io::Error` inside that has no errno.
     fn kind(&self) -> Option<io::ErrorKind> {
+        // Nearly all errors have neither.
+        [b"Kind(".as_slice(), b"Custom {"]
+            .iter()
+            .find_map(|part| find_unquoted(self.debug(), part))?;
         let holds_kind = |kind: &io::ErrorKind| {
             let bare = io::Error::from(*kind);
-            if self.debug_holds(format_args!("{bare:?}")) {
-                let text = Text::start_of(format_args!("{bare}"));
-                return find(self.display, text.as_bytes()).is_some();
-            }
-            // With a message, which Debug shows in quotes, and Display without them.
-            let start = Text::start_of(format_args!("Custom {{ kind: {kind:?}, error: \""));
-            find_unquoted(self.debug, start.as_bytes())
-                .and_then(|at| self.debug.get(at + start.as_bytes().len()..))
-                .and_then(|rest| rest.split(|&byte| byte == b'"').next())
-                .is_some_and(|message| find(self.display, message).is_some())
+            self.holds(&bare, &bare) || self.custom(*kind, b"").is_some()
         };
-        // Nearly all errors have neither.
-        find_unquoted(self.debug, b"Kind(").or_else(|| find_unquoted(self.debug, b"{ kind: "))?;
         CONNECTION_KINDS.iter().copied().find(holds_kind)
     }
 
+    /// What came of a failed name resolution inside.
+    fn resolution(&self) -> Option<Outlook> {
+        let detail = self.custom(dns::kind(), dns::PREFIX)?;
+        Some(dns::outlook_of(detail))
+    }
+
+    /// The message, without the prefix, of an `io::Error` inside that has one.
+    fn custom(&self, kind: io::ErrorKind, prefix: &[u8]) -> Option<&[u8]> {
+        let (begin, end): (_, &[u8]) = if self.is_report {
+            let begin = Text::start_of(format_args!(
+                "Custom {{\n    kind: {kind:?},\n    error: \""
+            ));
+            (begin, b"\",\n}")
+        } else {
+            let begin = Text::start_of(format_args!("Custom {{ kind: {kind:?}, error: \""));
+            (begin, b"\" }")
+        };
+        let begin = begin.as_bytes();
+        let at = find_unquoted(self.debug(), begin)?;
+        let rest = self.debug().get(at + begin.len()..)?;
+        let message = rest.get(..find(rest, end)?)?;
+        let is_shown = if self.is_report {
+            at == 0 && rest.len() == message.len() + end.len() && self.display() == message
+        } else {
+            find(self.display(), message).is_some() && find(self.display(), begin).is_none()
+        };
+        message.strip_prefix(prefix).filter(|_| is_shown)
+    }
+
     fn is_elapsed(&self) -> bool {
+        struct Elapsed(());
+        impl fmt::Debug for Elapsed {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple("Elapsed").field(&self.0).finish()
+            }
+        }
         let tower = Text::of(&tower::timeout::error::Elapsed::new());
-        let is_text =
-            |text: &[u8]| self.display == text && self.debug_holds(format_args!("Elapsed(())"));
         [Some(TOKIO_ELAPSED), tower.as_ref().map(Text::as_bytes)]
             .into_iter()
             .flatten()
-            .any(|text| is_text(text) || self.is_report_of(text))
+            .any(|text| self.display() == text)
+            && self.debug_holds(&Elapsed(()))
     }
 
-    fn debug_holds(&self, part: fmt::Arguments<'_>) -> bool {
-        find_unquoted(self.debug, Text::start_of(part).as_bytes()).is_some()
+    /// Whether both texts show it, each in its own way.
+    fn holds(&self, display: &dyn fmt::Display, debug: &dyn fmt::Debug) -> bool {
+        let text = Text::start_of(format_args!("{display}"));
+        let text = text.as_bytes();
+        let is_shown = if self.is_report {
+            self.display() == text
+        } else {
+            find(self.display(), text).is_some() && find(self.debug(), text).is_none()
+        };
+        is_shown && self.debug_holds(debug)
     }
 
-    /// Whether this is a report (of anyhow, eyre) of an error with this text: its `Debug` is its
-    /// `Display`, where that of a message is in quotes.
-    fn is_report_of(&self, text: &[u8]) -> bool {
-        self.display == text && find_unquoted(self.debug, text).is_some()
+    fn debug_holds(&self, part: &dyn fmt::Debug) -> bool {
+        if self.is_report {
+            return self.debug() == Text::start_of(format_args!("{part:#?}")).as_bytes();
+        }
+        let part = Text::start_of(format_args!("{part:?}"));
+        find_unquoted(self.debug(), part.as_bytes()).is_some()
+            && find(self.display(), part.as_bytes()).is_none()
     }
 }
 
@@ -121,9 +181,10 @@ fn find_unquoted(text: &[u8], part: &[u8]) -> Option<usize> {
         if !quoted && text.get(at..)?.starts_with(part) {
             return (!part.is_empty()).then_some(at);
         }
-        match byte {
-            b'"' if !escaped => quoted = !quoted,
-            _ => {}
+        // A quotation mark may also be a `char`.
+        let is_char = !quoted && text.get(..at).is_some_and(|before| before.ends_with(b"'"));
+        if byte == b'"' && !escaped && !is_char {
+            quoted = !quoted;
         }
         escaped = quoted && byte == b'\\' && !escaped;
     }

@@ -56,6 +56,14 @@ pub(super) fn note_system_error(io: &io::Error, context: &mut Context) {
     }
 }
 
+/// As [`note_system_error`], of one that is only seen by its texts: those are no proof.
+pub(super) fn note_hidden_error(io: &io::Error, context: &mut Context) {
+    match io.raw_os_error().and_then(errno::meaning) {
+        Some(Meaning::Dns(outlook)) => context.note_outlook(ConnErrorKind::Dns, outlook),
+        _ => note_system_error(io, context),
+    }
+}
+
 /// The kinds that are about a connection wherever they come up.
 pub(super) const CONNECTION_KINDS: &[io::ErrorKind] = &[
     io::ErrorKind::ConnectionRefused,

@@ -43,8 +43,8 @@
 //! | while connecting only: EADDRINUSE | [`AddressUnavailable`] | transient |
 //! | while connecting only: ENOENT (a Unix socket that is not there) | [`Refused`] | transient |
 //!
-//! | redis: a dropped connection; sqlx: SQLSTATE 57P01, 57P02, 57P05, class 08; WebSockets: no close frame, or one already | [`Closed`] | transient |
-//! | sqlx: SQLSTATE 57P03, 53300 (a server that takes no connection) | [`Refused`] | transient |
+//! | redis, tokio-postgres: a dropped connection; PostgreSQL: SQLSTATE 57P01, 57P02, 57P05, class 08; WebSockets: no close frame, or one already | [`Closed`] | transient |
+//! | PostgreSQL: SQLSTATE 57P03, 53300 (a server that takes no connection) | [`Refused`] | transient |
 //!
 //! The `io::ErrorKind`s and the Windows codes of the same meaning count in the same way. What is
 //! found further in wins over what is found further out, because libraries make up outer kinds.
@@ -66,25 +66,41 @@
 //! | above the last stream of a received GOAWAY, or a received REFUSED_STREAM (RFC 9113 §6.8, §8.7) | h2 |
 //! | a resolver's error | any |
 //! | a handshake's error | rustls, native-tls |
-//! | a connection that the server refused (57P03, 53300) | sqlx |
+//! | a connection that the server refused (57P03, 53300) | sqlx, tokio-postgres |
 //! | an HTTP upgrade that was not finished, a message after the close frame | tokio-tungstenite |
 //!
 //! All this is about the one exchange that failed. Where a call makes several (two statements, each on
 //! a connection that it gets first), nothing in the second one's error tells about the first: give
 //! each a call of its own. So it is with redirects: for reqwest this is about the *last hop*; an
-//! earlier one may have been read.
+//! earlier one may have been read. Its requests are taken care of; for other clients that follow
+//! redirects by themselves (reqwest 0.12, ureq 2, …) switch that off, or take [`Sent::No`] as
+//! [`Sent::Maybe`] in a [policy](crate::ConnErrorPolicy). Nothing is proof in an error of ureq 3's.
 //!
 //! # What can't be seen
 //!
 //! - An error that is only text any more (`io::Error::other(error.to_string())`).
 //! - The error directly below a `#[error(transparent)]` of thiserror, inside an `anyhow::Error`
 //!   without context that was boxed, or in a type without `source()`: they do not pass on what they
-//!   hold. If that is an `io::Error` or a timer's, and both `Debug` and `Display` show it as std does, it
-//!   is seen all the same; for other types,
-//!   [`DefaultPolicy::recognize`](crate::DefaultPolicy::recognize) helps.
-//! - What a client says only by a variant or a predicate of its own, without a source: a closed
-//!   connection is `is_closed()` in tokio-postgres, `StateError::ConnectionAborted` in rumqttc. These
-//!   take a recogniser each, too.
+//!   hold. If that is an `io::Error` or a timer's, and both `Debug` and `Display` show it, each in the
+//!   way that std does, it is seen all the same, but is no proof. For other types, and where `Debug`
+//!   is the same as `Display`, [`DefaultPolicy::recognize`](crate::DefaultPolicy::recognize) helps.
+//! - What TLS said over HTTP/2, except for the alerts and the damaged records of rustls: h2 keeps
+//!   only the text.
+//! - Whether the caller's own body broke, in ureq: its errors look like the connection's.
+//! - What a client says only by a variant or a predicate of its own, without a source. These take a
+//!   recogniser each, too:
+//!
+//! | client | what is not seen | how it says so |
+//! |---|---|---|
+//! | rumqttc | closed; silence | `StateError::ConnectionAborted`; `StateError::AwaitPingResp`, `ConnectionError::NetworkTimeout` |
+//! | async-nats | closed while connecting | `ConnectErrorKind::Io` with a text |
+//! | jsonrpsee | silence | `ClientError::RequestTimeout` (`RestartNeeded` comes for bad answers, too) |
+//! | fastwebsockets | closed | `WebSocketError::UnexpectedEOF` |
+//! | bb8, deadpool | no connection in time (bb8: for any reason, a wrong password too) | `RunError::TimedOut`; `PoolError::Timeout` |
+//! | reqwest 0.12 | its timeouts | `is_timeout()` |
+//! | redis before 1.0 | most | `is_io_error()`, `is_timeout()` |
+//! | attohttpc, other blocking clients | a socket's own timeout | `io::ErrorKind::WouldBlock` |
+//!
 //! - An error type of another major version of a library.
 //!
 //! [`Refused`]: ConnErrorKind::Refused
@@ -133,14 +149,20 @@ mod redis;
 mod reqwest;
 #[cfg(feature = "rustls")]
 mod rustls;
+#[cfg(any(feature = "sqlx", feature = "tokio-postgres"))]
+mod sqlstate;
 #[cfg(feature = "sqlx")]
 mod sqlx;
 mod text;
 mod timeout;
+#[cfg(feature = "tokio-postgres")]
+mod tokio_postgres;
 #[cfg(feature = "tokio-tungstenite")]
 mod tokio_tungstenite;
 #[cfg(feature = "tonic")]
 mod tonic;
+#[cfg(feature = "ureq")]
+mod ureq;
 mod walk;
 
 pub use conn_error::{ConnError, ConnErrorKind, Outlook, Sent};
@@ -150,15 +172,15 @@ pub(crate) use walk::{Recognizer, cast, steps, walk};
 
 use std::error::Error;
 
-/// Who is asked at every step, in this order. `dns` comes before `io`, because its errors are
-/// `io::Error`s.
+/// Who is asked at every step, in this order. `dns` and `rustls` come before `io`, because (some of)
+/// their errors are `io::Error`s.
 const FAMILIES: &[walk::Inspect] = &[
     own::inspect,
     timeout::inspect,
     dns::inspect,
-    io::inspect,
     #[cfg(feature = "rustls")]
     rustls::inspect,
+    io::inspect,
     #[cfg(feature = "native-tls")]
     native_tls::inspect,
     #[cfg(feature = "hyper")]
@@ -177,8 +199,12 @@ const FAMILIES: &[walk::Inspect] = &[
     redis::inspect,
     #[cfg(feature = "sqlx")]
     sqlx::inspect,
+    #[cfg(feature = "tokio-postgres")]
+    tokio_postgres::inspect,
     #[cfg(feature = "tokio-tungstenite")]
     tokio_tungstenite::inspect,
+    #[cfg(feature = "ureq")]
+    ureq::inspect,
 ];
 
 /// Whether it comes from a client that may have followed redirects, whatever the request's type says:

@@ -4,11 +4,13 @@
 //! certificates), and from the position for the others.
 
 use std::error::Error;
+use std::io;
 
-use rustls::{CertificateError, InvalidMessage, PeerMisbehaved};
+use rustls::{AlertDescription, CertificateError, InvalidMessage, PeerMisbehaved};
 
 use super::context::Context;
-use super::walk::{Flow, cast};
+use super::text::Text;
+use super::walk::{Flow, below, cast};
 use super::{ConnErrorKind, Outlook, alert};
 
 pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
@@ -28,7 +30,39 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
     if cast::<rustls::pki_types::InvalidDnsNameError>(error).is_some() {
         return Flow::NotConn;
     }
+    if context.is_below_h2() {
+        if let Some(outlook) = cast::<io::Error>(error).and_then(outlook_of_text) {
+            context.note_outlook(ConnErrorKind::Tls, outlook);
+            return Flow::Stop;
+        }
+    }
     Flow::Pass
+}
+
+/// h2 keeps of an `io::Error` only the kind and the text. So the text is compared with what rustls
+/// says *now* for the errors that come after a handshake.
+fn outlook_of_text(io: &io::Error) -> Option<Outlook> {
+    if io.kind() != io::ErrorKind::InvalidData {
+        return None;
+    }
+    let inner = io.get_ref()?;
+    if below(inner).is_some() {
+        return None;
+    }
+    let text = Text::of(inner)?;
+    let says = |error: &rustls::Error| {
+        Text::of(error).is_some_and(|known| known.as_bytes() == text.as_bytes())
+    };
+    let mut alerts = 0..=u8::MAX;
+    let alert = |code: &u8| says(&rustls::Error::AlertReceived(AlertDescription::from(*code)));
+    if let Some(code) = alerts.find(alert) {
+        return Some(alert::outlook(code));
+    }
+    let damage = [
+        rustls::Error::DecryptError,
+        rustls::Error::PeerSentOversizedRecord,
+    ];
+    damage.iter().any(says).then_some(Outlook::Transient)
 }
 
 struct Judgement {

@@ -13,6 +13,43 @@
 //! # }
 //! ```
 //!
+//! # The pieces
+//!
+//! | piece | what it is for | where |
+//! |---|---|---|
+//! | [`IdempotencyKeyLayer`] | POST and PATCH that the server can tell from their replays | above the retry layer |
+//! | [`Idempotent`] | marks one request of which its caller knows that twice is as good as once | in its extensions |
+//! | [`ReplayBodyLayer`] | streaming bodies that can be sent again | above |
+//! | [`UnavailableLayer`] | a 503 that means an outage, with its `Retry-After` | below |
+//! | [`Renew`](crate::Renew) | a pool full of dead connections | around the pooled client |
+//! | [`connection`] | hyper's connections, HTTP/1.1 and HTTP/2, that hand an unsent request back | in a [`Reconnect`](crate::Reconnect), in place of a pooled client |
+//!
+//! None of them is needed. All of them, in their order:
+//!
+//! ```
+//! # #[cfg(feature = "hyper-util")] {
+//! use bytes::Bytes;
+//! use http::Request;
+//! use http_body_util::Full;
+//! use hyper_util::client::legacy::Client;
+//! use hyper_util::rt::TokioExecutor;
+//! use tower::ServiceBuilder;
+//! use tower_conn_retry::{
+//!     IdempotencyKeyLayer, Renew, ReplayBodyLayer, RetryOnConnErr, UnavailableLayer,
+//! };
+//!
+//! # type Upload = Full<Bytes>;
+//! let client = ServiceBuilder::new()
+//!     .layer(IdempotencyKeyLayer::new()) // all attempts of a call have one key
+//!     .layer(ReplayBodyLayer::new(1 << 20)) // and one body
+//!     .layer(RetryOnConnErr)
+//!     .layer(UnavailableLayer::new()) // fails an attempt, and not the client below
+//!     .service(Renew::new(|| Client::builder(TokioExecutor::new()).build_http()));
+//! # fn is_a_client<S: tower::Service<Request<Upload>>>(_: &S) {}
+//! # is_a_client(&client);
+//! # }
+//! ```
+//!
 //! # Which requests are replayed
 //!
 //! One that was provably not sent, whatever its method; and one that may have been sent if it is
@@ -83,14 +120,48 @@
 //! `idempotency-key` if the server honours it, or have a policy whose
 //! [`decide`](crate::ConnErrorPolicy::decide) knows the paths (`/package.Service/Method`).
 //!
-//! tonic's body can't be copied, and its channel hands no request back: the body has to be kept in
-//! memory above the layer, and made tonic's again below it, as `examples/tonic` does. A call with
-//! one message, or with a stream of them that ends by itself, is replayed then; a stream that waits
-//! for answers must not be kept like that. The answers' stream is not replayed once its head is
-//! there; its error is a `Status` that [`is_conn_error`](crate::is_conn_error) recognises.
+//! tonic's body can't be copied, and its channel hands no request back. So put a [`ReplayBodyLayer`]
+//! above the layer, and make tonic's body of its again below:
 //!
-//! The generated clients turn an error into a `tonic::Status`. With `.map_err(Status::from)` above
-//! the layer it has the right code, and the [`Error`](crate::Error) as its source.
+//! ```
+//! # #[cfg(feature = "tonic")] {
+//! use tonic::Status;
+//! use tonic::body::Body;
+//! use tonic::transport::Channel;
+//! use tower::ServiceBuilder;
+//! use tower_conn_retry::{ReplayBodyLayer, RetryOnConnErr};
+//!
+//! # fn wrap(channel: Channel) {
+//! let channel = ServiceBuilder::new()
+//!     .map_err(Status::from)
+//!     .layer(ReplayBodyLayer::new(1 << 20)) // up to 1 MiB of what a call sends
+//!     .layer(RetryOnConnErr)
+//!     .map_request(|request: http::Request<_>| request.map(Body::new))
+//!     .service(channel);
+//! // let client = EchoClient::new(channel);
+//! # fn is_a_channel<T: tonic::client::GrpcService<Body>>(_: &T) {}
+//! # is_a_channel(&channel);
+//! # }
+//! # }
+//! ```
+//!
+//! The generated clients turn an error into a `tonic::Status`. With `.map_err(Status::from)` it has
+//! the right code, and the [`Error`](crate::Error) as its source.
+//!
+//! | call | connection lost before the head of the answer | after it |
+//! |---|---|---|
+//! | one message | replayed | |
+//! | stream of requests | replayed from its start, then it goes on; if more than the cap was read, it fails | it fails |
+//! | stream of answers | replayed | the stream ends with a `Status` that [`is_conn_error`](crate::is_conn_error) recognises |
+//! | both | as a stream of requests | as a stream of answers |
+//!
+//! A stream is read as it is sent, and only one attempt at a time reads it: a conversation does not
+//! have to end before it is sent, and no half of one is taken for a whole. While a call is held nobody
+//! reads its stream. After a GOAWAY the streams that the server has taken go on, and new calls have a new
+//! connection. Once the answer has begun, nothing more is kept.
+//!
+//! A deadline of the call (`tonic::Request::set_timeout`) is one of each attempt for tonic's channel;
+//! what bounds the call is [`give_up_after`](crate::RetryOnConnErr::give_up_after).
 
 #[cfg(feature = "hyper-conn")]
 #[cfg_attr(docsrs, doc(cfg(feature = "hyper-conn")))]

@@ -37,14 +37,15 @@
 //!
 //! Only the client that the call was made on is retired, so that many calls that fail together make
 //! one new client. What is in flight on the old one goes on undisturbed, answers' bodies included;
-//! the old one's idle connections are closed.
+//! then it is dropped, and its idle connections are closed. (A clone of `Renew` that has made a call
+//! keeps its client until it is polled again, or dropped.)
 //!
 //! # What it costs
 //!
-//! While all is well, an atomic load, a look at the clock and a shared pointer for each call. After a
-//! broken connection, a new client (with reqwest and TLS, the roots are loaded again unless you
-//! share them), and a new connection to *each* host that the client talks to: use one `Renew` for
-//! each host, or for a few, if that matters.
+//! While all is well, an atomic load, a look at the clock and a shared pointer for each call, and a
+//! lock for the first call of each clone. After a broken connection, a new client (with reqwest and
+//! TLS, the roots are loaded again unless you share them), and a new connection to *each* host that
+//! the client talks to: use one `Renew` for each host, or for a few, if that matters.
 
 mod future;
 mod service;

@@ -19,8 +19,9 @@ const SUSPECT_AFTER: Duration = Duration::from_secs(1);
 /// client.
 pub struct Renew<S, F> {
     shared: Arc<Shared<S, F>>,
-    /// This clone's own, and which one it is.
-    client: S,
+    /// This clone's own, once it was polled, and which one it is. A clone that nobody uses must not
+    /// keep a client whose time is over.
+    client: Option<S>,
     generation: u64,
     suspect_after: Duration,
 }
@@ -35,11 +36,11 @@ impl<S: Clone, F: Fn() -> S> Renew<S, F> {
         let shared = Shared {
             make,
             generation: AtomicU64::new(0),
-            current: Mutex::new(Some(client.clone())),
+            current: Mutex::new(Some(client)),
         };
         Self {
             shared: Arc::new(shared),
-            client,
+            client: None,
             generation: 0,
             suspect_after: SUSPECT_AFTER,
         }
@@ -79,16 +80,28 @@ where
     /// Ready when the client is; it fails as the client does.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         if self.generation != self.shared.generation.load(Ordering::Acquire) {
-            (self.client, self.generation) = self.shared.current();
+            self.client = None;
         }
-        self.client.poll_ready(cx).map_err(|error| {
+        let client = match &mut self.client {
+            Some(client) => client,
+            none => {
+                let (client, generation) = self.shared.current();
+                self.generation = generation;
+                none.insert(client)
+            }
+        };
+        client.poll_ready(cx).map_err(|error| {
             self.shared.retire(self.generation);
             error.into()
         })
     }
 
+    /// # Panics
+    ///
+    /// Where [`poll_ready`](Service::poll_ready) was never ready.
     fn call(&mut self, request: Req) -> Self::Future {
-        let future = self.client.call(request);
+        let client = self.client.as_mut().expect("`call` before `poll_ready`");
+        let future = client.call(request);
         ResponseFuture::new(
             future,
             self.shared.clone(),
@@ -98,11 +111,11 @@ where
     }
 }
 
-impl<S: Clone, F> Clone for Renew<S, F> {
+impl<S, F> Clone for Renew<S, F> {
     fn clone(&self) -> Self {
         Self {
             shared: self.shared.clone(),
-            client: self.client.clone(),
+            client: None,
             generation: self.generation,
             suspect_after: self.suspect_after,
         }

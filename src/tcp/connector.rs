@@ -16,9 +16,10 @@ use super::tls::Tls;
 /// `F` makes a codec for each connection. `Req`, what the codec encodes, is inferred from the use. `A`
 /// says how answers find their requests: [`InOrder`], [`ById`] or not at all ([`OneWay`]).
 ///
-/// The options' defaults are such that a peer that has vanished is noticed within 20 s, whether
-/// something was sent to it or not. They don't notice a program that hangs while its kernel still
-/// acknowledges: only [`response_timeout`](Self::response_timeout) does.
+/// The options' defaults are such that, on Linux and Android, a peer that has vanished, or can't be
+/// reached any more, is noticed within 20 s, whether something was sent to it or not. They don't
+/// notice a program that hangs while its kernel still acknowledges: only
+/// [`response_timeout`](Self::response_timeout) does.
 pub struct Connector<F, Req, A = InOrder> {
     pub(super) address: Arc<str>,
     pub(super) codec: F,
@@ -105,10 +106,14 @@ impl<F, Req, A> Connector<F, Req, A> {
     /// off.
     ///
     /// Three more probes follow, a fifth of this apart, then the peer is taken for dead: 16 s by
-    /// default. On Linux and Android it is [`user_timeout`](Self::user_timeout) that says when it is,
-    /// unless that is off: at the first probe after so much silence, and not at the very first one. So
-    /// set both for an idle peer to be noticed sooner. Rounded to whole seconds, at least 1 and at most
-    /// 32,767. On some systems only the first delay can be set.
+    /// default. **On Linux and Android this alone does not say when that is:** there
+    /// [`user_timeout`](Self::user_timeout) does, unless it is off. A silent peer is taken for dead by
+    /// the first probe that is due after so much silence, but not by the very first one; so with
+    /// `keepalive(2 s)` and nothing else it takes 15 s still. Set both for an idle peer to be noticed
+    /// sooner.
+    ///
+    /// Rounded to whole seconds, at least 1 and at most 32,767. On some systems only the first delay
+    /// can be set.
     #[must_use]
     pub fn keepalive(self, idle: Duration) -> Self {
         self.set(|options| options.keepalive = idle)
@@ -118,12 +123,18 @@ impl<F, Req, A> Connector<F, Req, A> {
     /// window closed) before the connection is taken for dead. Default: 15 s. Zero leaves it to the
     /// system, which takes a quarter of an hour or so.
     ///
-    /// What can't leave this machine, because its own route to the peer is gone, is counted from the
-    /// last sign of life of the peer, which may go on sending for a while: with the defaults that can
-    /// take more than 30 s. [`response_timeout`](Self::response_timeout) bounds it.
+    /// This is TCP_USER_TIMEOUT, in milliseconds; everything in flight then fails with
+    /// [`ErrorKind::Io`](super::ErrorKind::Io) and what the kernel says: ETIMEDOUT, or why nothing got
+    /// through. The kernel does not always see it: while nothing can leave this machine, because its
+    /// own route to the peer is gone, it counts from the last sign of life of the peer, which may go on
+    /// for long. So the connection's task has a look too (SIOCOUTQ of `tcp(7)`), 16 times in this time
+    /// while requests are under way. Where the kernel has not noticed a second later, the task does,
+    /// with an [`io::Error`](std::io::Error) of the kind `TimedOut`: within 18 s by default. What had
+    /// not been acknowledged by then is not sent again by the kernel, so that it does not arrive after
+    /// what is sent on the next connection.
     ///
-    /// This is TCP_USER_TIMEOUT, in milliseconds. It has no effect on systems other than Linux and
-    /// Android.
+    /// Both are for Linux and Android. Elsewhere this has no effect, and
+    /// [`response_timeout`](Self::response_timeout) bounds it.
     #[must_use]
     pub fn user_timeout(self, limit: Duration) -> Self {
         self.set(|options| options.user_timeout = limit)

@@ -16,6 +16,7 @@ use super::error::{Error, ErrorKind};
 use super::options::Options;
 use super::outgoing::Outgoing;
 use super::patience::Patience;
+use super::progress::Watch;
 use super::queue::Receiver;
 use super::socket::Socket;
 use crate::{BoxError, Sent};
@@ -44,6 +45,7 @@ pub(super) struct Driver<Io, C, Req, B: Book<Req>> {
     outgoing: Outgoing,
     incoming: BytesMut,
     patience: Patience,
+    watch: Watch,
     status: Arc<Status>,
     /// Permits of requests that are done, to be given back together.
     done: usize,
@@ -85,6 +87,7 @@ where
             outgoing: Outgoing::default(),
             incoming: BytesMut::new(),
             patience: Patience::new(options.response_timeout),
+            watch: Watch::new(options.user_timeout()),
             status,
             done: 0,
             unflushed: false,
@@ -128,7 +131,14 @@ where
         if self.deserted && self.in_flight.poll_abandoned(cx).is_ready() {
             return Poll::Ready(End::Deserted);
         }
-        if self.in_flight.is_empty() {
+        let idle = self.in_flight.is_empty();
+        if !idle || !self.outgoing.unwritten.is_empty() {
+            if let Poll::Ready(error) = self.watch.poll_stalled(&self.io, cx) {
+                self.io.give_up();
+                return Poll::Ready(End::Broken(broken(error)));
+            }
+        }
+        if idle {
             return Poll::Pending;
         }
         ready!(self.patience.poll_exhausted(cx));

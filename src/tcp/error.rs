@@ -31,7 +31,8 @@ pub enum ErrorKind {
     Tls,
     /// The peer closed the connection.
     Closed,
-    /// Reading or writing failed.
+    /// Reading or writing failed, or nothing of what was sent was acknowledged for too long
+    /// (`user_timeout`).
     Io,
     /// The codec refused the request. It is this request's own fault: nothing of it was written,
     /// the connection goes on, and it is not a connection error.

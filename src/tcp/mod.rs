@@ -53,6 +53,14 @@
 //! [not sent](crate::Sent::No); see [`Error::sent`]. Answers that had arrived before the break are
 //! still handed out.
 //!
+//! # Silence
+//!
+//! | what has gone silent | is noticed by |
+//! |---|---|
+//! | the peer, or the way there, while something is sent | [`user_timeout`](Connector::user_timeout) |
+//! | the peer, or the way there, while nothing is | [`keepalive`](Connector::keepalive) and `user_timeout` |
+//! | the peer's program, while its kernel still acknowledges | [`response_timeout`](Connector::response_timeout), which is off by default |
+//!
 //! # Which errors are connection errors
 //!
 //! All but [`Encode`](ErrorKind::Encode) and [`DuplicateId`](ErrorKind::DuplicateId) (the request's
@@ -73,6 +81,7 @@ mod error;
 mod options;
 mod outgoing;
 mod patience;
+mod progress;
 mod queue;
 mod race;
 mod slot;

@@ -47,15 +47,17 @@ impl Options {
             socket.set_tcp_keepalive(&keepalive(self.keepalive))?;
         }
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        {
-            // Under a millisecond would be rounded to 0, the system's default.
-            let timeout = match self.user_timeout.is_zero() {
-                true => None,
-                false => Some(self.user_timeout.clamp(MILLISECOND, MAX_USER_TIMEOUT)),
-            };
-            socket.set_tcp_user_timeout(timeout)?;
-        }
+        socket.set_tcp_user_timeout(self.user_timeout())?;
         Ok(())
+    }
+
+    /// `None` leaves it to the system.
+    pub(super) fn user_timeout(&self) -> Option<Duration> {
+        match self.user_timeout.is_zero() {
+            true => None,
+            // Under a millisecond would be rounded to 0, the system's default.
+            false => Some(self.user_timeout.clamp(MILLISECOND, MAX_USER_TIMEOUT)),
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -21,6 +23,9 @@ pub(super) trait Socket {
     ///
     /// [`io::ErrorKind::Unsupported`] where the platform does not tell.
     fn unacknowledged(&self) -> io::Result<u64>;
+
+    /// What is unacknowledged is not sent again, not even after the socket was closed.
+    fn give_up(&self);
 }
 
 /// Counts what is written.
@@ -47,6 +52,11 @@ impl Socket for Counted {
     fn unacknowledged(&self) -> io::Result<u64> {
         unacknowledged(&self.stream)
     }
+
+    fn give_up(&self) {
+        // If it fails, the bytes may still arrive late: they count as perhaps sent in any case.
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
 }
 
 #[cfg(feature = "tls")]
@@ -61,6 +71,10 @@ impl Socket for tokio_rustls::client::TlsStream<Counted> {
 
     fn unacknowledged(&self) -> io::Result<u64> {
         self.get_ref().0.unacknowledged()
+    }
+
+    fn give_up(&self) {
+        self.get_ref().0.give_up();
     }
 }
 

@@ -60,11 +60,9 @@ fn what_an_error_shows_is_seen() {
 /// What `?` makes of it in a service whose error is anyhow's.
 #[tokio::test(start_paused = true)]
 async fn anyhow_without_context() {
-    #[cfg(unix)]
-    {
-        let error = io::Error::from_raw_os_error(libc::ECONNREFUSED);
-        let error = BoxError::from(anyhow::Error::new(error));
-        assert_eq!(classify(&*error), Some(ConnError::new(Refused)));
+    for (error, kind) in errors() {
+        let error = BoxError::from(anyhow::Error::new(error()));
+        assert_eq!(classify(&*error), Some(ConnError::new(kind)), "{error}");
     }
     let second = std::time::Duration::from_secs(1);
     let elapsed = tokio::time::timeout(second, std::future::pending::<()>())
@@ -84,6 +82,18 @@ async fn anyhow_without_context() {
         let error = BoxError::from(error);
         assert_eq!(classify(&*error), Some(ConnError::new(Timeout)), "{error}");
     }
+}
+
+/// Not proof, as it would be in the open.
+#[test]
+fn a_resolver_that_is_hidden() {
+    let error = || std::net::ToSocketAddrs::to_socket_addrs("no such name:1").unwrap_err();
+    assert_eq!(classify(&error()).unwrap().sent(), Sent::No);
+    let expected = classify(&error()).map(|found| found.with_sent(Sent::Maybe));
+    assert_eq!(classify(&Transparent(error())), expected);
+    assert_eq!(classify(&NoSource::Io(error())), expected);
+    let report = BoxError::from(anyhow::Error::new(error()));
+    assert_eq!(classify(&*report), expected);
 }
 
 #[test]
@@ -137,6 +147,110 @@ fn a_message_can_not_pass_for_an_error() {
         assert!(!is_conn_error(&Transparent(NoSource::Text(
             message.clone()
         ))));
+    }
+}
+
+/// An error of an application's with a peer's words in it, and a `Debug` that is written by hand.
+struct Unquoted {
+    display: String,
+    debug: String,
+}
+
+impl fmt::Debug for Unquoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.debug)
+    }
+}
+
+impl fmt::Display for Unquoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.display)
+    }
+}
+
+impl Error for Unquoted {}
+
+/// What a peer may write that has seen this crate's source.
+fn forgeries() -> Vec<String> {
+    let mut forgeries: Vec<String> = vec![
+        "deadline has elapsed".into(),
+        "request timed out".into(),
+        "deadline has elapsed Elapsed(())".into(),
+        "Elapsed(\n    (),\n)".into(),
+    ];
+    let dns = "failed to lookup address information: Name or service not known";
+    let uncategorized = io::Error::from_raw_os_error(i32::MAX).kind();
+    let mut errors: Vec<io::Error> = errors().into_iter().map(|(error, _)| error()).collect();
+    errors.push(io::Error::new(uncategorized, dns));
+    for error in errors {
+        forgeries.extend([
+            format!("{error}"),
+            format!("{error:?}"),
+            format!("{error:#?}"),
+            format!("{error} {error:?}"),
+            format!("{error:?} {error}"),
+            format!("{error:?} \"{error}\""),
+            format!("\" {error} {error:?}"),
+            format!("{error}\n\n{error:?}"),
+            format!("{error}\n\n{error:#?}"),
+            format!("{error} {} {error:?}", "x".repeat(400)),
+            format!("{error} {} {error:?}", "x".repeat(600)),
+            format!("{error:?} {} {error}", "x".repeat(600)),
+        ]);
+    }
+    forgeries
+}
+
+/// Neither in quotes nor without, in a struct, in a report, or after a text of the program's own.
+#[test]
+fn a_peers_words_are_no_evidence() {
+    for text in forgeries() {
+        let same = |display: String, debug: String| {
+            let error = Unquoted { display, debug };
+            assert_eq!(classify(&error), None, "{error}\n{error:?}");
+        };
+        same(text.clone(), text.clone());
+        same(format!("server: {text}"), text.clone());
+        same(text.clone(), format!("Server({text})"));
+        same(text.clone(), format!("Server {{ text: {text:?} }}"));
+        let padding = "x".repeat(300);
+        same(format!("{padding}{text}"), text.clone());
+        // A `char` that is a quotation mark is no end of a quotation.
+        same(
+            format!("bad '\"' in {text:?}"),
+            format!("Bad {{ found: '\"', line: {text:?} }}"),
+        );
+        for report in [
+            anyhow::Error::msg(text.clone()),
+            anyhow::anyhow!("{text}"),
+            anyhow::Error::new(NoSource::Text(text.clone())),
+        ] {
+            let error = BoxError::from(report);
+            assert_eq!(classify(&*error), None, "{error}");
+        }
+    }
+}
+
+/// The kind that a remote service reports, by name.
+#[test]
+fn a_peers_kind_is_no_evidence() {
+    #[derive(Debug)]
+    struct Remote {
+        kind: io::ErrorKind,
+        detail: String,
+    }
+
+    impl fmt::Display for Remote {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{}: {}", self.kind, self.detail)
+        }
+    }
+
+    impl Error for Remote {}
+
+    for (error, _) in errors() {
+        let (kind, detail) = (error().kind(), error().to_string());
+        assert_eq!(classify(&Remote { kind, detail }), None, "{kind:?}");
     }
 }
 

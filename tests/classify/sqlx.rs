@@ -1,8 +1,6 @@
 //! Real errors of sqlx, with a real PostgreSQL server.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -13,103 +11,8 @@ use tower_conn_retry::ConnErrorKind::{BrokenPipe, Closed, Refused, Reset, Timeou
 use tower_conn_retry::Sent::{Maybe, No};
 use tower_conn_retry::{ConnErrorKind, Sent, classify, is_conn_error};
 
-use super::process::{Process, free_address, skip};
-
-struct Server {
-    process: Process,
-    address: SocketAddr,
-    data: PathBuf,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Its children too: they end when it does, but not at once.
-        self.process.signal("QUIT");
-        self.process.wait();
-        let _ = std::fs::remove_dir_all(&self.data);
-    }
-}
-
-/// The newest of Debian's, or that of the path.
-fn program(name: &str) -> PathBuf {
-    let mut found: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path().join("bin").join(name)))
-        .filter(|path| path.exists())
-        .collect();
-    found.sort();
-    found.pop().unwrap_or_else(|| name.into())
-}
-
-/// Not as root, which PostgreSQL refuses.
-fn command(name: &str, is_root: bool) -> Command {
-    if !is_root {
-        return Command::new(program(name));
-    }
-    // Becomes the program, so that signals get there.
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
-    command.arg(program(name));
-    command
-}
-
-fn run(mut command: Command) -> Option<String> {
-    let output = command.output().ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    output.status.success().then_some(text)
-}
-
-impl Server {
-    /// `None` where there is none.
-    fn start() -> Option<Self> {
-        let mut id = Command::new("id");
-        id.arg("-u");
-        let is_root = run(id)?.trim() == "0";
-        let mut version = command("postgres", is_root);
-        version.arg("--version").current_dir("/");
-        if run(version).is_none() {
-            skip("postgresql is not installed");
-            return None;
-        }
-        let address = free_address();
-        let data = std::env::temp_dir().join(format!("tower-conn-retry-{}", address.port()));
-        let mut init = command("initdb", is_root);
-        init.args(["-U", "robot", "-A", "trust", "--no-sync", "-D"]);
-        run_in_root(init.arg(&data));
-        let mut server = command("postgres", is_root);
-        server
-            .current_dir("/")
-            .arg("-D")
-            .arg(&data)
-            .arg("-k")
-            .arg(&data);
-        server.args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]);
-        server.args([
-            "-c",
-            "max_connections=4",
-            "-c",
-            "superuser_reserved_connections=0",
-        ]);
-        server.args(["-c", "max_wal_senders=0", "-p", &address.port().to_string()]);
-        let process = Process::start(server, "ready to accept connections");
-        Some(Self {
-            process,
-            address,
-            data,
-        })
-    }
-
-    async fn connect(&self) -> Result<PgConnection, Error> {
-        connect(self.address).await
-    }
-}
-
-#[track_caller]
-fn run_in_root(command: &mut Command) {
-    let output = command.current_dir("/").output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-}
+use super::postgres::Server;
+use super::process::free_address;
 
 fn options(address: SocketAddr) -> PgConnectOptions {
     PgConnectOptions::new_without_pgpass()
@@ -156,7 +59,7 @@ async fn a_connection_that_is_taken_away() {
     let Some(server) = Server::start() else {
         return;
     };
-    let mut connection = server.connect().await.unwrap();
+    let mut connection = connect(server.address).await.unwrap();
     let error = connection
         .execute("SELECT pg_terminate_backend(pg_backend_pid())")
         .await
@@ -176,7 +79,7 @@ async fn no_more_connections() {
     };
     let mut connections = Vec::new();
     let error = loop {
-        match server.connect().await {
+        match connect(server.address).await {
             Ok(connection) => connections.push(connection),
             Err(error) => break error,
         }
@@ -191,7 +94,7 @@ async fn no_more_connections() {
     server.process.signal("TERM");
     let shutting_down = async {
         loop {
-            match server.connect().await {
+            match connect(server.address).await {
                 Err(error) => match error.as_database_error().map(|found| found.code()) {
                     Some(Some(code)) if code == "57P03" => return error,
                     _ => assert!(is_conn_error(&error), "{error:?}"),
@@ -211,8 +114,8 @@ async fn a_server_that_crashes_with_a_statement_in_flight() {
     let Some(server) = Server::start() else {
         return;
     };
-    let mut connection = server.connect().await.unwrap();
-    let mut other = server.connect().await.unwrap();
+    let mut connection = connect(server.address).await.unwrap();
+    let mut other = connect(server.address).await.unwrap();
     let sleeping = tokio::spawn(async move { connection.execute("SELECT pg_sleep(600)").await });
     // Until the server is at it.
     loop {
@@ -254,7 +157,7 @@ async fn statements_and_answers_are_none_of_the_connections() {
     let Some(server) = Server::start() else {
         return;
     };
-    let mut connection = server.connect().await.unwrap();
+    let mut connection = connect(server.address).await.unwrap();
     connection
         .execute("CREATE TABLE t (id int PRIMARY KEY)")
         .await

@@ -152,6 +152,27 @@ async fn a_renewal_disturbs_nobody() {
     assert_eq!(half.into_data().unwrap(), "half of it");
 }
 
+/// Nobody who just has the service keeps the former client, and with it its connections.
+#[tokio::test]
+async fn the_former_clients_idle_connections_are_closed() {
+    let origin = Origin::started(Version::H1);
+    let service = layer().layer(Renew::new(client).suspect_after(Duration::ZERO));
+    let two = [0, 1].map(|_| spawn(&service, get(origin.url("/hold"))));
+    origin.has_seen(2).await;
+    origin.release();
+    for call in two {
+        text(within(call).await.unwrap()).await;
+    }
+    origin.hold();
+    let dropped = spawn(&service, get(origin.url("/hold")));
+    origin.has_seen(3).await;
+    assert_eq!(origin.connections(), 2); // so the other one is idle
+    dropped.abort();
+    assert!(within(dropped).await.unwrap_err().is_cancelled());
+    origin.all_closed().await;
+    assert_eq!(service.get_ref().renewals(), 1);
+}
+
 #[tokio::test]
 async fn it_fits_reqwest() {
     let origin = Origin::started(Version::H1);

@@ -89,6 +89,39 @@ fn what_is_kept_is_freed_over_the_cap_and_with_the_last_clone() {
     }
 }
 
+/// The answer's head has come, say, and the body goes on: a conversation that may take hours.
+#[test]
+fn the_last_clone_keeps_nothing_of_what_it_reads() {
+    let freed = [Arc::new(()), Arc::new(())];
+    let owned = |n: usize| super::script::Act::Data(Bytes::from_owner(Owned(freed[n].clone())));
+    let acts = [owned(0), owned(1), data("three"), trailers("3")];
+    let kept = ReplayBody::new(Script::new(acts), usize::MAX);
+    let mut first = kept.clone();
+    drop(next(&mut first));
+    assert_eq!(Arc::strong_count(&freed[0]), 2);
+    drop(kept);
+    assert!(first.can_replay());
+    drop(next(&mut first));
+    assert_eq!(freed.each_ref().map(Arc::strong_count), [1, 1]);
+    assert!(!first.can_replay());
+    // What it would take to read it all again is gone, and is not taken for all there was.
+    let mut late = first.clone();
+    assert_eq!(failure(&mut late), ReplayBodyError::NotReplayable);
+    assert_eq!(text(&mut first), "three");
+}
+
+/// It reads what an earlier one has read, and then on.
+#[test]
+fn the_last_clone_reads_what_is_kept_first() {
+    let kept = ReplayBody::new(Script::new([data("one "), data("two "), data("three")]), 20);
+    let mut first = kept.clone();
+    next(&mut first);
+    next(&mut first);
+    drop(first);
+    let mut last = kept;
+    assert_eq!(text(&mut last), "one two three");
+}
+
 /// Four bytes that are somebody's.
 struct Owned(#[allow(dead_code, reason = "is counted")] Arc<()>);
 

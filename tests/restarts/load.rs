@@ -1,13 +1,14 @@
 //! The requests, and the comparison of what the client was told with what the server has read.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tower::{Service, ServiceExt};
@@ -23,6 +24,9 @@ pub(crate) const RESTARTS: usize = 20;
 const CYCLE: usize = REQUESTS / RESTARTS;
 /// So many of them come while the server is away.
 const AWAY: usize = 20;
+/// While the server is there, no more are in flight: on a slow machine a pool would open connections
+/// faster than they can shake hands, and a restart would meet only those.
+const IN_FLIGHT: usize = 64;
 
 /// What a load does to the server.
 pub(crate) enum Event {
@@ -99,6 +103,7 @@ where
     // What is late is made up for: the rate is kept on average.
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut links = service.links().subscribe();
+    let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut calls = Vec::new();
     for n in 0..REQUESTS {
         tick.tick().await;
@@ -115,7 +120,17 @@ where
             _ => {}
         }
         let call = Call::new(n);
-        let answer = tokio::spawn(answer(service.clone().oneshot(call.request(base))));
+        let answer = answer(service.clone().oneshot(call.request(base)));
+        let permit = if n % CYCLE < CYCLE - AWAY {
+            let permit = timeout(Duration::from_secs(20), in_flight.clone().acquire_owned());
+            Some(permit.await.expect("calls end").unwrap())
+        } else {
+            None
+        };
+        let answer = tokio::spawn(async move {
+            let _in_flight = permit;
+            answer.await
+        });
         calls.push((call, answer));
     }
     let mut outcomes = Vec::new();

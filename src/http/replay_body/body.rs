@@ -27,7 +27,11 @@ use crate::BoxError;
 ///
 /// Data and trailers, until there are more than `max_bytes` of them. `Bytes` are shared, not copied,
 /// so they keep the buffers that they are parts of; any other [`Buf`] is copied once
-/// ([`Buf::copy_to_bytes`]). All clones share what is kept, and the last one frees it.
+/// ([`Buf::copy_to_bytes`]). All clones share what is kept.
+///
+/// The last clone that is left keeps nothing: when it reads on, all is freed. So a stream that goes
+/// on for long after its answer has begun does not fill the memory. A clone that is made of it later
+/// [can't be read](Self::can_replay).
 ///
 /// With more than `max_bytes`, or as soon as the inner body
 /// [says](Body::size_hint) that there will be more, all is freed, the clone that reads goes on, and
@@ -171,7 +175,9 @@ where
             Poll::Pending => Poll::Pending,
             Poll::Ready(frame) => Poll::Ready(frame.as_ref().map(Result::as_ref)),
         };
-        if let Err(error) = tape.record(&mut self.cursor, seen, rest, cx) {
+        // Then there will be no other: it takes this one to make one.
+        let is_only = Arc::strong_count(&self.inner) == 1;
+        if let Err(error) = tape.record(&mut self.cursor, seen, rest, is_only, cx) {
             return Poll::Ready(Some(Err(error.into())));
         }
         polled.map_err(Into::into)

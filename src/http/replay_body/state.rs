@@ -210,6 +210,7 @@ impl State {
         cursor: &mut Cursor,
         polled: Poll<Option<Result<&Frame<Bytes>, E>>>,
         rest: Rest,
+        is_only: bool,
         wakes: &mut Wakes,
     ) -> Vec<Kept> {
         wakes[0] = self.queued.take();
@@ -220,7 +221,7 @@ impl State {
             Poll::Ready(Some(Ok(frame))) => {
                 let tail = Tail::after(&rest);
                 self.rest = rest.hint;
-                trash = self.keep(frame, cursor, is_last);
+                trash = self.keep(frame, cursor, is_last, is_only);
                 tail
             }
             Poll::Ready(Some(Err(_))) => Tail::Failed,
@@ -242,7 +243,13 @@ impl State {
     }
 
     /// Keeps a frame that was read, unless that is too much. Returns what is not kept any more.
-    fn keep(&mut self, frame: &Frame<Bytes>, cursor: &mut Cursor, is_last: bool) -> Vec<Kept> {
+    fn keep(
+        &mut self,
+        frame: &Frame<Bytes>,
+        cursor: &mut Cursor,
+        is_last: bool,
+        is_only: bool,
+    ) -> Vec<Kept> {
         let kept = match (frame.data_ref(), frame.trailers_ref()) {
             (Some(data), _) => {
                 self.read += data.len() as u64;
@@ -264,8 +271,9 @@ impl State {
         }
         if let Some((kept, size)) = kept {
             let bytes = self.kept_bytes.saturating_add(size);
+            let fits = bytes.saturating_add(self.rest.lower()) <= self.max_bytes;
             // If another reader has begun, it counts on what this one has read.
-            if !is_last || bytes.saturating_add(self.rest.lower()) <= self.max_bytes {
+            if !is_last || (fits && !is_only) {
                 self.kept_bytes = bytes;
                 let says_nothing = matches!(&kept, Kept::Data(data) if data.is_empty());
                 if !says_nothing {

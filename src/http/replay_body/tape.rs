@@ -37,18 +37,19 @@ impl Tape {
     }
 
     /// What a poll of the body has brought, after [`Next::Read`], and what the body says about the
-    /// rest.
+    /// rest. Nobody else can read it if this is the only reader.
     pub(super) fn record<E>(
         &self,
         cursor: &mut Cursor,
         polled: Poll<Option<Result<&Frame<Bytes>, E>>>,
         rest: Rest,
+        is_only: bool,
         cx: &mut Context<'_>,
     ) -> Result<(), ReplayBodyError> {
         let mut waker = polled.is_pending().then(|| cx.waker().clone());
         let mut trash = Vec::new();
         let result = self.change(|state, wakes| {
-            trash = state.record(cursor, polled, rest, wakes);
+            trash = state.record(cursor, polled, rest, is_only, wakes);
             cursor.check()?;
             if waker.is_some() {
                 state.park(&mut waker);

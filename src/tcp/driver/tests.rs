@@ -1,7 +1,7 @@
 //! What can't be brought about at will with a real socket: the order of events, and time.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -45,6 +45,7 @@ macro_rules! not_a_socket {
             fn unacknowledged(&self) -> io::Result<u64> {
                 Err(io::ErrorKind::Unsupported.into())
             }
+            fn give_up(&self) {}
         }
     )*};
 }
@@ -289,4 +290,90 @@ async fn a_peer_that_never_reads_costs_a_bounded_amount_of_memory() {
     let encoded = encoded.load(Ordering::Relaxed);
     let bound = HIGH_WATER + 1024 + request.len();
     assert!((HIGH_WATER..bound).contains(&encoded), "{encoded}");
+}
+
+/// Takes a few bytes. None of them is ever acknowledged.
+struct Stuck {
+    room: usize,
+    written: u64,
+    given_up: Arc<AtomicBool>,
+}
+
+impl Socket for Stuck {
+    fn is_plain(&self) -> bool {
+        true
+    }
+
+    fn written(&self) -> u64 {
+        self.written
+    }
+
+    fn unacknowledged(&self) -> io::Result<u64> {
+        Ok(self.written)
+    }
+
+    fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+}
+
+impl AsyncRead for Stuck {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Stuck {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.room == 0 {
+            return Poll::Pending;
+        }
+        let n = buf.len().min(self.room);
+        self.room -= n;
+        self.written += n as u64;
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_stay_unacknowledged_end_the_connection() {
+    let given_up = Arc::<AtomicBool>::default();
+    let io = Stuck {
+        room: 11, // two frames of five bytes, and one byte
+        written: 0,
+        given_up: Arc::clone(&given_up),
+    };
+    let mut client = spawn(io, &Options::default());
+    let begun = Instant::now();
+    let mut calls = Vec::new();
+    for request in ["a", "b", "c"] {
+        calls.push(ready(&mut client).await.unwrap().call(request.into()));
+    }
+    for (call, sent) in calls.into_iter().zip([Sent::Maybe, Sent::Maybe, Sent::No]) {
+        let error = timeout(Duration::from_secs(60), call).await.unwrap();
+        let error = error.unwrap_err();
+        assert_eq!((error.kind(), error.sent()), (ErrorKind::Io, sent));
+        let verdict = crate::classify(&error).unwrap();
+        let expected = crate::ConnError::new(crate::ConnErrorKind::Timeout);
+        assert_eq!(verdict, expected.with_sent(sent));
+    }
+    let taken = begun.elapsed();
+    assert!(taken < Duration::from_secs(19), "{taken:?}");
+    assert!(given_up.load(Ordering::Relaxed));
 }

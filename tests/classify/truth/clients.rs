@@ -18,6 +18,8 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+use tower::ServiceExt;
 use tower_conn_retry::{BoxError, ConnectError};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub(crate) enum Client {
     HyperUtil,
     Reqwest,
     ReqwestNativeTls,
+    /// Speaks HTTP/2, so that of the faults it comes as far as the handshake's.
+    Tonic,
 }
 
 /// What a client needs to know.
@@ -69,6 +73,7 @@ impl Client {
             Self::HyperUtil => hyper_util(target, &mut answered).await,
             Self::Reqwest => reqwest(target, &mut answered, false).await,
             Self::ReqwestNativeTls => reqwest(target, &mut answered, true).await,
+            Self::Tonic => tonic(target, &mut answered).await,
         };
         (answered, result.err())
     }
@@ -182,6 +187,26 @@ async fn reqwest(target: &Target, answered: &mut usize, native: bool) -> Result<
     for _ in 0..target.requests {
         let request = client.post(target.url()).body(vec![b'x'; target.body]);
         request.send().await?.bytes().await?;
+        *answered += 1;
+    }
+    Ok(())
+}
+
+/// As generated clients do it.
+async fn tonic(target: &Target, answered: &mut usize) -> Result<(), BoxError> {
+    let tls = ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(&target.pem))
+        .domain_name(target.name);
+    let channel = Endpoint::from_shared(format!("https://{}", target.address))?
+        .tls_config(tls)?
+        .connect_lazy();
+    for _ in 0..target.requests {
+        let body = Full::new(Bytes::from(vec![b'x'; target.body]));
+        let request = Request::post(target.url()).body(tonic::body::Body::new(body))?;
+        let answer = channel.clone().oneshot(request);
+        tokio::time::timeout(target.timeout, answer)
+            .await?
+            .map_err(|error| tonic::Status::from_error(error.into()))?;
         *answered += 1;
     }
     Ok(())

@@ -18,7 +18,7 @@ use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use tonic::transport::Endpoint;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 use tower::ServiceExt;
 use tower_conn_retry::ConnErrorKind::{Closed, Reset};
 use tower_conn_retry::Sent::{self, Maybe, No};
@@ -132,9 +132,14 @@ impl Client {
                 request.send().await.unwrap_err().into()
             }
             Self::Tonic => {
-                let channel = Endpoint::from_shared(format!("http://{address}"))
-                    .unwrap()
-                    .connect_lazy();
+                let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}")).unwrap();
+                if tls {
+                    let config = ClientTlsConfig::new()
+                        .ca_certificate(Certificate::from_pem(authority.pem()))
+                        .domain_name(NAME);
+                    endpoint = endpoint.tls_config(config).unwrap();
+                }
+                let channel = endpoint.connect_lazy();
                 let request = Request::post("http://robot.test/move.Robot/Left")
                     .body(tonic::body::Body::empty())
                     .unwrap();
@@ -176,6 +181,11 @@ async fn over_tcp() {
 
 #[tokio::test]
 async fn over_tls() {
-    let clients = [Client::HyperUtil, Client::Reqwest, Client::ReqwestNativeTls];
+    let clients = [
+        Client::HyperUtil,
+        Client::Reqwest,
+        Client::ReqwestNativeTls,
+        Client::Tonic,
+    ];
     check(&clients, true).await;
 }

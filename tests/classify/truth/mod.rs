@@ -15,7 +15,7 @@ use tower_conn_retry::ConnErrorKind::{self, *};
 use tower_conn_retry::Outlook::{self, Permanent, Transient};
 use tower_conn_retry::{Sent, classify};
 
-use self::clients::Client::{self, Hyper, HyperUtil, Raw, Reqwest, ReqwestNativeTls};
+use self::clients::Client::{self, Hyper, HyperUtil, Raw, Reqwest, ReqwestNativeTls, Tonic};
 use self::clients::Target;
 use self::server::Fault::{self, *};
 use self::server::Server;
@@ -249,6 +249,16 @@ async fn http_over_tls() {
     report.end();
 }
 
+/// What comes before HTTP/2 can be spoken.
+#[tokio::test]
+async fn tonic_over_tls() {
+    let mut report = Report::default();
+    for row in HTTP[..1].iter().chain(HANDSHAKE) {
+        check(Tonic, row, Some(tls(|_, _| ())), &mut report).await;
+    }
+    report.end();
+}
+
 /// Handshakes that fail by what the certificates and the settings are.
 #[tokio::test]
 async fn handshakes() {
@@ -292,10 +302,13 @@ async fn handshakes() {
             outlook,
             ..row(name, Handshake, &[ConnErrorKind::Tls], Some(Sent::No))
         };
-        for client in [Raw, Hyper, HyperUtil, Reqwest, ReqwestNativeTls] {
+        for client in [Raw, Hyper, HyperUtil, Reqwest, ReqwestNativeTls, Tonic] {
             if client == ReqwestNativeTls && matches!(name, "version" | "not valid yet") {
                 // It can't be told to speak 1.3 only, and its error has no verification result.
                 continue;
+            }
+            if client == Tonic && name == "version" {
+                continue; // nor can this
             }
             if name == "ALPN" && matches!(client, HyperUtil | ReqwestNativeTls) {
                 continue; // they offer nothing, and then the server asks for nothing
@@ -323,8 +336,11 @@ async fn client_certificates() {
         )
     };
     let mut report = Report::default();
-    for client in [Raw, Hyper, HyperUtil, Reqwest, ReqwestNativeTls] {
-        let tls = tls(|tls, ours| tls.server = ours.server_with_client_auth());
+    for client in [Raw, Hyper, HyperUtil, Reqwest, ReqwestNativeTls, Tonic] {
+        let mut tls = tls(|tls, ours| tls.server = ours.server_with_client_auth());
+        if client == Tonic {
+            tls.server.alpn_protocols = vec![b"h2".to_vec()];
+        }
         check(client, &row, Some(tls), &mut report).await;
     }
     report.end();

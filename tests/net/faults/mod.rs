@@ -35,6 +35,7 @@ pub(crate) fn all() -> Vec<Trial> {
     let mut all = vec![
         test("silence::unacknowledged", silence::unacknowledged),
         test("silence::idle", silence::idle),
+        test("silence::route_removed", silence::route_removed),
         test("silence::unacknowledged_for_a_set_time", || {
             silence::unacknowledged_for_a_set_time();
         }),
@@ -52,11 +53,11 @@ pub(crate) fn all() -> Vec<Trial> {
 }
 
 /// An attempt to connect took too long.
-const NO_CONNECT: Sign = (At::Connect, Conn::Timeout, 0);
-/// The same, where the whole took as long as the part.
-const NO_CONNECT_AT_ALL: Sign = (At::ConnectTimeout, Conn::Timeout, 0);
-/// What was sent was not acknowledged for too long.
+const NO_CONNECT: Sign = (At::ConnectTimeout, Conn::Timeout, 0);
+/// What was sent was not acknowledged for too long, as the kernel found.
 const UNACKNOWLEDGED: Sign = (At::Io, Conn::Timeout, libc::ETIMEDOUT);
+/// The same, as only the client found: nothing can be sent, and the kernel goes on waiting.
+const STALLED: Sign = (At::Io, Conn::Timeout, 0);
 const RESET: Sign = (At::Io, Conn::Reset, libc::ECONNRESET);
 const BROKEN_PIPE: Sign = (At::Io, Conn::BrokenPipe, libc::EPIPE);
 const CLOSED: Sign = (At::Closed, Conn::Closed, 0);

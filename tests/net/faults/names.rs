@@ -1,6 +1,6 @@
 //! The server goes away, and its name can't be resolved for a while.
 
-use super::{BROKEN_PIPE, CLOSED, NO_CONNECT_AT_ALL, NO_NAME, RESET};
+use super::{BROKEN_PIPE, CLOSED, NO_CONNECT, NO_NAME, RESET};
 use crate::child::ServerProcess;
 use crate::dns::{Mood, NameServer};
 use crate::lan::{Lan, ROUTER, SERVER, SERVICE};
@@ -28,8 +28,8 @@ pub(crate) fn not_resolved(mode: Mode) {
     stream.change(|| names.set(Mood::NxDomain));
     stream.await_failed(3, &[NO_NAME]);
     stream.change(|| names.set(Mood::Silent));
-    stream.await_failed(1, &[NO_CONNECT_AT_ALL]);
+    stream.await_failed(1, &[NO_CONNECT]);
     stream.heal_with_a_probe_under_way(|| names.set(Mood::Address(SERVER)));
-    let signs = [CLOSED, RESET, BROKEN_PIPE, NO_NAME, NO_CONNECT_AT_ALL];
+    let signs = [CLOSED, RESET, BROKEN_PIPE, NO_NAME, NO_CONNECT];
     table::add(stream.finish(&ledger, "name not resolved", &signs));
 }

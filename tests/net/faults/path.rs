@@ -1,6 +1,6 @@
 //! Faults of the path.
 
-use super::{NO_CONNECT, NO_CONNECT_AT_ALL, NO_HOST, NO_ROUTE, RESET, UNACKNOWLEDGED, established};
+use super::{NO_CONNECT, NO_HOST, NO_ROUTE, RESET, STALLED, UNACKNOWLEDGED, established};
 use crate::lan::{Lan, SERVICE};
 use crate::server::{Ledger, Protocol, Server};
 use crate::stream::{Mode, Plan, Stream};
@@ -41,7 +41,7 @@ pub(crate) fn link_down(mode: Mode) {
     test.stream.heal(|| {
         client.sh("ip link set eth0 up; ip route add default via 10.1.0.1");
     });
-    let signs = [NO_ROUTE, established(NO_ROUTE), UNACKNOWLEDGED];
+    let signs = [NO_ROUTE, established(NO_ROUTE), UNACKNOWLEDGED, STALLED];
     table::add(test.finish("link down and up", &signs));
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn route_removed(mode: Mode) {
     test.stream.await_failed(3, &[NO_ROUTE]);
     test.stream
         .heal(|| client.sh("ip route add default via 10.1.0.1"));
-    let signs = [NO_ROUTE, established(NO_ROUTE), UNACKNOWLEDGED];
+    let signs = [NO_ROUTE, established(NO_ROUTE), UNACKNOWLEDGED, STALLED];
     table::add(test.finish("route removed", &signs));
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn address_changed(mode: Mode) {
              ip route add default via 10.1.0.1");
     });
     // Either, according to what was under way: no packet can leave with the old address.
-    let signs = [UNACKNOWLEDGED, established(NO_ROUTE)];
+    let signs = [UNACKNOWLEDGED, STALLED, established(NO_ROUTE)];
     test.stream.await_failed(1, &signs);
     table::add(test.finish("address changed", &signs));
 }
@@ -86,7 +86,7 @@ fn dropped(mode: Mode, direction: fn(&Lan, &str), name: &'static str) {
     test.stream.await_failed(1, &[UNACKNOWLEDGED]);
     test.stream.await_failed(3, &[NO_CONNECT]);
     test.stream.heal_with_a_probe_under_way(|| test.lan.heal());
-    let signs = [UNACKNOWLEDGED, NO_CONNECT, NO_CONNECT_AT_ALL];
+    let signs = [UNACKNOWLEDGED, NO_CONNECT];
     table::add(test.finish(name, &signs));
 }
 

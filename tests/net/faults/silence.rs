@@ -3,7 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, timeout};
 use tower::{Service, ServiceExt};
 use tower_conn_retry::tcp::{Connector, ErrorKind};
 use tower_conn_retry::{ConnErrorKind, Sent, classify};
@@ -35,6 +36,39 @@ pub(crate) fn idle_for_a_set_time() {
         connector.user_timeout(Duration::from_secs(4))
     };
     noticed(3_500..=7_000, Last::Read, set);
+}
+
+/// Nothing can leave, and the server, which hears no acknowledgements, sends its last answers again
+/// and again: so the kernel hears a peer that is alive.
+pub(crate) fn route_removed() {
+    let lan = Lan::new();
+    let ledger = Ledger::default();
+    let _server = Server::start(&lan.server, SERVICE, &ledger, Protocol::Numbers);
+    let (taken, failed) = lan.client.block_on(|| async {
+        let mut connector = Connector::new(SERVICE, || Numbers);
+        let mut client = connector.call(()).await.unwrap();
+        let mut calls = JoinSet::new();
+        let mut ticks = interval(Duration::from_millis(1));
+        let mut since = Instant::now();
+        for number in 1..=600 {
+            if number == 300 {
+                since = Instant::now();
+                lan.client.sh("ip route delete default");
+            }
+            ticks.tick().await;
+            calls.spawn(client.ready().await.unwrap().call(number));
+        }
+        let results = timeout(PATIENCE, calls.join_all()).await.expect("hangs");
+        let failed: Vec<_> = results.into_iter().filter_map(Result::err).collect();
+        (since.elapsed(), failed)
+    });
+    assert!(taken <= Duration::from_secs(20), "{taken:?}");
+    // Some were answered before.
+    assert!((250..600).contains(&failed.len()), "{}", failed.len());
+    for error in failed {
+        assert_eq!((error.kind(), error.sent()), (ErrorKind::Io, Sent::Maybe));
+        assert_eq!(classify(&error).unwrap().kind(), ConnErrorKind::Timeout);
+    }
 }
 
 /// Whether the last request got through.
