@@ -137,6 +137,7 @@ impl Store<Message> for Gated {
 }
 
 #[test]
+#[expect(clippy::await_holding_lock, reason = "another thread waits for it")]
 fn deliveries_go_on_while_the_store_takes_its_time() {
     let gate = Arc::new(Mutex::new(()));
     let store = Gated {
