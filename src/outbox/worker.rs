@@ -162,6 +162,11 @@ where
                     return self.batch.pop_front();
                 }
             }
+            // What was delivered is removed before more is read: so much less is delivered twice by a
+            // process that is killed.
+            while let Some(done) = self.landed.pop_front() {
+                self.land(done).await;
+            }
             self.settle();
             let after = {
                 let mut book = self.outbox.book();
