@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use tower::retry::budget::Budget;
 use tower_layer::Layer;
+use tower_service::Service;
 
 #[cfg(feature = "http")]
 use crate::ByReturn;
 use crate::config::Config;
-use crate::{Backoff, ByClone, ByTrait, ConnRetry, DefaultPolicy, Limits, Observer, WhenFull};
-
-/// The caller's future waits for the link, and owns the request. The default mode.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Inline;
+use crate::{
+    Backoff, BoxError, ByClone, ByTrait, ConnErrorPolicy, ConnRetry, DefaultPolicy, Inline, Limits,
+    Observer, Outbox, RequestModel, WhenFull,
+};
 
 /// A layer that holds the requests that failed because of the connection, and replays them in order
 /// when it is back.
@@ -41,7 +41,8 @@ pub struct Inline;
 pub struct RetryOnConnErr<P = DefaultPolicy, R = ByTrait, M = Inline> {
     policy: Shared<P>,
     config: Config,
-    mode: PhantomData<fn() -> (R, M)>,
+    mode: M,
+    model: PhantomData<fn() -> R>,
 }
 
 /// The layer with all its defaults, so that `.layer(RetryOnConnErr)` says what it does.
@@ -60,7 +61,8 @@ impl RetryOnConnErr {
         Self {
             policy: Shared::Later(DefaultPolicy::new),
             config: Config::new(),
-            mode: PhantomData,
+            mode: Inline,
+            model: PhantomData,
         }
     }
 }
@@ -78,7 +80,8 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
         RetryOnConnErr {
             policy: Shared::Now(Arc::new(policy)),
             config: self.config,
-            mode: PhantomData,
+            mode: self.mode,
+            model: PhantomData,
         }
     }
 
@@ -89,7 +92,8 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
         RetryOnConnErr {
             policy: self.policy,
             config: self.config,
-            mode: PhantomData,
+            mode: self.mode,
+            model: PhantomData,
         }
     }
 
@@ -107,7 +111,8 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
         RetryOnConnErr {
             policy: self.policy,
             config: self.config,
-            mode: PhantomData,
+            mode: self.mode,
+            model: PhantomData,
         }
     }
 
@@ -211,6 +216,23 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
         self
     }
 
+    /// Has an [`Outbox`] own the requests that have to wait. Default: their callers do.
+    ///
+    /// A call makes its first attempt as ever. Where it would have to wait for its link, the outbox
+    /// takes it, and the call ends with an [`Error`](crate::Error) that
+    /// [`is_deferred`](crate::Error::is_deferred). `give_up_after` and `limits` do not apply to what
+    /// the outbox owns, with one exception: if there is no `attempt_timeout`, its attempts last no
+    /// longer than `give_up_after`.
+    #[must_use]
+    pub fn outbox<Req>(self, outbox: Outbox<Req>) -> RetryOnConnErr<P, R, Outbox<Req>> {
+        RetryOnConnErr {
+            policy: self.policy,
+            config: self.config,
+            mode: outbox,
+            model: PhantomData,
+        }
+    }
+
     /// Is told what happens. Default: nobody.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
@@ -223,15 +245,44 @@ impl<S: Clone, P, R> Layer<S> for RetryOnConnErr<P, R, Inline> {
     type Service = ConnRetry<S, P, R, Inline>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let policy = match &self.policy {
-            Shared::Later(make) => Arc::new(make()),
-            Shared::Now(policy) => policy.clone(),
-        };
-        ConnRetry::new(inner, policy, self.config.clone())
+        ConnRetry::new(inner, self.policy.get(), self.config.clone(), 0, Inline)
     }
 }
 
-impl<P, R, M> Clone for RetryOnConnErr<P, R, M> {
+/// # Panics
+///
+/// Outside of a tokio runtime, and if the outbox was given to another service before.
+impl<S, P, R, Req> Layer<S> for RetryOnConnErr<P, R, Outbox<Req>>
+where
+    S: Service<Req> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    P: ConnErrorPolicy<Req> + 'static,
+    R: RequestModel<Req> + 'static,
+    Req: Send + 'static,
+{
+    type Service = ConnRetry<S, P, R, Outbox<Req>>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let outbox = &self.mode;
+        let first = outbox.first().get();
+        let policy = self.policy.get();
+        let service = ConnRetry::new(inner, policy, self.config.clone(), first, outbox.clone());
+        outbox.attach::<S, P, R>(service.shared());
+        service
+    }
+}
+
+impl<P> Shared<P> {
+    fn get(&self) -> Arc<P> {
+        match self {
+            Self::Later(make) => Arc::new(make()),
+            Self::Now(policy) => policy.clone(),
+        }
+    }
+}
+
+impl<P, R, M: Clone> Clone for RetryOnConnErr<P, R, M> {
     fn clone(&self) -> Self {
         Self {
             policy: match &self.policy {
@@ -239,7 +290,8 @@ impl<P, R, M> Clone for RetryOnConnErr<P, R, M> {
                 Shared::Now(policy) => Shared::Now(policy.clone()),
             },
             config: self.config.clone(),
-            mode: PhantomData,
+            mode: self.mode.clone(),
+            model: PhantomData,
         }
     }
 }

@@ -95,7 +95,9 @@ mod future;
 pub mod http;
 mod layer;
 mod link;
+mod mode;
 mod observe;
+pub mod outbox;
 mod policy;
 pub mod reconnect;
 pub mod renew;
@@ -120,13 +122,18 @@ pub use http::{
     ReplayBodyError, ReplayBodyLayer, ReplayBodyService, Unavailable, UnavailableFuture,
     UnavailableLayer, UnavailableService,
 };
-pub use layer::{Inline, RetryOnConnErr};
+pub use layer::RetryOnConnErr;
 pub use link::{Limits, LinkStatus, Links, LinksSummary, WhenFull};
+pub use mode::{Inline, Mode};
 #[cfg(feature = "metrics")]
 pub use observe::MetricsObserver;
 pub use observe::Observer;
 #[cfg(feature = "tracing")]
 pub use observe::TracingObserver;
+pub use outbox::{
+    Codec, DeadLetter, Outbox, OutboxBuilder, OutboxError, OutboxErrorKind, Outcome, Receipt,
+    Ticket,
+};
 pub use policy::{ConnErrorPolicy, Decision, DefaultPolicy, Failure, PolicyFn, policy_fn};
 pub use reconnect::Reconnect;
 pub use renew::Renew;

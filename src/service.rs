@@ -8,7 +8,10 @@ use tower_service::Service;
 use crate::config::Config;
 use crate::future::{Call, Start};
 use crate::link::{Hold, Table};
-use crate::{BoxError, ConnErrorPolicy, Error, Inline, Links, RequestModel, ResponseFuture};
+use crate::mode::Mode;
+use crate::{
+    BoxError, ConnErrorPolicy, Error, Inline, Links, Reason, RequestModel, ResponseFuture,
+};
 
 /// The service that [`RetryOnConnErr`](struct@crate::RetryOnConnErr) makes. Its clones share their links.
 ///
@@ -31,7 +34,8 @@ pub struct ConnRetry<S, P = crate::DefaultPolicy, R = crate::ByTrait, M = Inline
     /// What the inner `poll_ready` said.
     failed: Option<BoxError>,
     shared: Arc<Shared<S, P>>,
-    mode: PhantomData<fn() -> (R, M)>,
+    mode: M,
+    model: PhantomData<fn() -> R>,
 }
 
 pub(crate) struct Shared<S, P> {
@@ -52,17 +56,18 @@ impl<S: Clone, P> Shared<S, P> {
 }
 
 impl<S: Clone, P, R, M> ConnRetry<S, P, R, M> {
-    pub(crate) fn new(inner: S, policy: Arc<P>, config: Config) -> Self {
+    pub(crate) fn new(inner: S, policy: Arc<P>, config: Config, first: u64, mode: M) -> Self {
         let shared = Shared {
             template: Mutex::new(inner.clone()),
             policy,
-            table: Table::new(config),
+            table: Table::new(config, first),
         };
         Self {
             inner,
             failed: None,
             shared: Arc::new(shared),
-            mode: PhantomData,
+            mode,
+            model: PhantomData,
         }
     }
 }
@@ -84,33 +89,39 @@ impl<S, P, R, M> ConnRetry<S, P, R, M> {
         self.inner
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared<S, P>> {
+        &self.shared
+    }
+
     /// The links of the layer.
     pub fn links(&self) -> Links {
         Links::new(self.shared.table.clone())
     }
 }
 
-impl<S: Clone, P, R, M> Clone for ConnRetry<S, P, R, M> {
+impl<S: Clone, P, R, M: Clone> Clone for ConnRetry<S, P, R, M> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
             failed: None,
             shared: self.shared.clone(),
-            mode: PhantomData,
+            mode: self.mode.clone(),
+            model: PhantomData,
         }
     }
 }
 
-impl<S, P, R, Req> Service<Req> for ConnRetry<S, P, R, Inline>
+impl<S, P, R, M, Req> Service<Req> for ConnRetry<S, P, R, M>
 where
     S: Service<Req> + Clone,
     S::Error: Into<BoxError>,
     P: ConnErrorPolicy<Req>,
     R: RequestModel<Req>,
+    M: Mode<Req>,
 {
     type Response = S::Response;
     type Error = Error;
-    type Future = ResponseFuture<S, Req, P, R, Inline>;
+    type Future = ResponseFuture<S, Req, P, R, M>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -125,7 +136,7 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
-        if self.failed.is_some() {
+        if self.failed.is_some() || self.mode.is_closed() {
             return self.call_unready(request);
         }
         let shared = self.shared.clone();
@@ -137,22 +148,24 @@ where
     }
 }
 
-impl<S, P, R> ConnRetry<S, P, R, Inline> {
-    /// A call when the inner service is broken.
+impl<S, P, R, M> ConnRetry<S, P, R, M> {
+    /// A call when the inner service is broken, or the outbox closed.
     #[cold]
     #[inline(never)]
-    fn call_unready<Req>(&mut self, request: Req) -> ResponseFuture<S, Req, P, R, Inline>
+    fn call_unready<Req>(&mut self, request: Req) -> ResponseFuture<S, Req, P, R, M>
     where
         S: Service<Req> + Clone,
+        R: RequestModel<Req>,
+        M: Mode<Req>,
     {
         let shared = self.shared.clone();
         let (id, _) = shared.table.enter();
-        self.inner = shared.fresh();
         let start = match self.failed.take() {
+            _ if self.mode.is_closed() => Start::Ended(Reason::Closed),
             Some(error) => Start::Failed(error),
-            None => unreachable!("asked before"),
+            None => Start::Now,
         };
-        ResponseFuture::new(None, Call::begun(shared, id, request, start))
+        self.begin(shared, id, request, start)
     }
 
     /// A call when some link is not open.
@@ -163,24 +176,54 @@ impl<S, P, R> ConnRetry<S, P, R, Inline> {
         shared: Arc<Shared<S, P>>,
         id: u64,
         request: Req,
-    ) -> ResponseFuture<S, Req, P, R, Inline>
+    ) -> ResponseFuture<S, Req, P, R, M>
     where
         S: Service<Req> + Clone,
+        S::Error: Into<BoxError>,
+        P: ConnErrorPolicy<Req>,
         R: RequestModel<Req>,
+        M: Mode<Req>,
     {
         let destination = R::destination(&request);
-        let start = match shared
-            .table
-            .hold(&destination, id, R::size_hint(&request), 0, None)
-        {
+        let table = &shared.table;
+        if M::DEFERS {
+            // What can't be copied can't be deferred, but has its first attempt.
+            let first = || self.mode.has_some_for(&destination) && R::try_clone(&request).is_some();
+            if table.is_open(&destination) && !first() {
+                return self.attempt(shared, id, request);
+            }
+            let mut future = self.begin(shared, id, request, Start::Now);
+            future.defer();
+            return future;
+        }
+        let size = R::size_hint(&request);
+        let start = match table.hold(&destination, id, size, 0, None, false) {
             Hold::Open => return self.attempt(shared, id, request),
             Hold::Held(place) => Start::Held(place),
             Hold::Room(room) => Start::Room(room),
-            Hold::Full => Start::Full,
+            Hold::Full => Start::Ended(Reason::QueueFull),
         };
+        self.begin(shared, id, request, start)
+    }
+
+    /// A call that does not begin with an attempt.
+    fn begin<Req>(
+        &mut self,
+        shared: Arc<Shared<S, P>>,
+        id: u64,
+        request: Req,
+        start: Start,
+    ) -> ResponseFuture<S, Req, P, R, M>
+    where
+        S: Service<Req> + Clone,
+        R: RequestModel<Req>,
+        M: Mode<Req>,
+    {
         // No readiness is held while waiting.
         self.inner = shared.fresh();
-        ResponseFuture::new(None, Call::begun(shared, id, request, start))
+        let attempted = matches!(start, Start::Failed(_)).then_some(&request);
+        let state = self.mode.begin::<R>(id, attempted);
+        ResponseFuture::new(None, Call::begun(shared, id, request, start), state)
     }
 
     /// The first attempt, with the caller's own readied service.
@@ -190,13 +233,15 @@ impl<S, P, R> ConnRetry<S, P, R, Inline> {
         shared: Arc<Shared<S, P>>,
         id: u64,
         request: Req,
-    ) -> ResponseFuture<S, Req, P, R, Inline>
+    ) -> ResponseFuture<S, Req, P, R, M>
     where
         S: Service<Req>,
         R: RequestModel<Req>,
+        M: Mode<Req>,
     {
+        let state = self.mode.begin::<R>(id, Some(&request));
         let call = Call::new(shared, id, &request);
-        ResponseFuture::new(Some(self.inner.call(request)), call)
+        ResponseFuture::new(Some(self.inner.call(request)), call, state)
     }
 }
 

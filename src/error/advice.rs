@@ -18,7 +18,11 @@ pub(super) fn advice(error: &Inner) -> Option<&'static str> {
             Some("to have such a request replayed, give it a body that can be copied")
         }
         Reason::Poisoned => Some("look for what is special about it in the peer's log"),
-        Reason::Deferred | Reason::Closed | Reason::NotConnError | Reason::PolicyFailed => None,
+        Reason::Deferred
+        | Reason::NotStored
+        | Reason::Closed
+        | Reason::NotConnError
+        | Reason::PolicyFailed => None,
         Reason::QueueFull | Reason::GaveUp | Reason::AttemptsExhausted | Reason::Permanent => {
             let found = error.conn_error?;
             about(found.kind(), found.outlook())

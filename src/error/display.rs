@@ -51,6 +51,12 @@ fn headline(error: &Inner, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Reason::Deferred => {
             return write!(f, "{to} is down, and the outbox will deliver the request");
         }
+        Reason::NotStored => {
+            return write!(
+                f,
+                "{to} is down, and the outbox could not store the request"
+            );
+        }
         Reason::Closed => return write!(f, "the outbox for {to} is closed"),
         _ => {}
     }

@@ -20,6 +20,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::classify::{cast, steps};
+use crate::outbox::Ticket;
 use crate::{BoxError, ConnError, Destination, Sent};
 
 /// The error of a call through [`ConnRetry`](crate::ConnRetry).
@@ -52,6 +53,8 @@ pub(crate) struct Inner {
     pub(crate) destination: Destination,
     /// The request was taken as `Maybe` sent only because it may have been redirected.
     pub(crate) redirect_doubt: bool,
+    /// That of the message that it has become.
+    pub(crate) ticket: Option<Ticket>,
 }
 
 impl Error {
@@ -90,10 +93,25 @@ impl Error {
         self.0.history.as_slice()
     }
 
-    /// Whether the request was put into an outbox, which will deliver it. (Only a layer with an
-    /// outbox says so; there is none yet in this version.)
+    /// Whether the request was put into an [`Outbox`](crate::Outbox), which will deliver it.
     pub fn is_deferred(&self) -> bool {
         self.0.reason == Reason::Deferred
+    }
+
+    /// The number of the message that the request has become, if it was deferred.
+    pub fn ticket(&self) -> Option<Ticket> {
+        self.0.ticket
+    }
+
+    pub(crate) fn deferred(mut self, ticket: Ticket) -> Self {
+        self.0.ticket = Some(ticket);
+        self
+    }
+
+    /// It was not deferred after all.
+    pub(crate) fn because(mut self, reason: Reason) -> Self {
+        self.0.reason = reason;
+        self
     }
 
     /// The first error of type `E` in the whole chain, the inner error first.

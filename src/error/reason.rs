@@ -24,6 +24,8 @@ pub enum Reason {
     QueueFull,
     /// An outbox owns the request now and will deliver it.
     Deferred,
+    /// The outbox could not store it.
+    NotStored,
     /// The outbox was closed.
     Closed,
 }

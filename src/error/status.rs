@@ -44,7 +44,8 @@ fn code(reason: Reason) -> Code {
         | Reason::PolicyFailed
         | Reason::GaveUp
         | Reason::AttemptsExhausted
-        | Reason::Deferred => Code::Unavailable,
+        | Reason::Deferred
+        | Reason::NotStored => Code::Unavailable,
     }
 }
 

@@ -10,11 +10,13 @@ use super::gone::Gone;
 use super::more::{More, Rare};
 use super::slow::{Slow, Start, Step};
 use crate::link::{Answer, Hold};
+use crate::mode::Mode;
+use crate::outbox::{Ticket, Undelivered};
 use crate::service::Shared;
 use crate::{AttemptTimeout, BoxError, ConnErrorPolicy, Destination, Error, Reason, RequestModel};
 
 /// A call, without the attempt that is in flight.
-pub(crate) struct Call<S, Req, P, R> {
+pub(crate) struct Call<S, Req, P, R, M> {
     pub(super) shared: Arc<Shared<S, P>>,
     /// Its number in the order of calls.
     pub(super) id: u64,
@@ -22,10 +24,10 @@ pub(crate) struct Call<S, Req, P, R> {
     /// be copied and an attempt has it.
     pub(super) kept: Option<Req>,
     pub(super) more: Rare<S>,
-    model: PhantomData<fn() -> R>,
+    model: PhantomData<fn() -> (R, M)>,
 }
 
-impl<S, Req, P, R> Call<S, Req, P, R> {
+impl<S, Req, P, R, M: Mode<Req>> Call<S, Req, P, R, M> {
     /// A call that begins with an attempt.
     #[inline]
     pub(crate) fn new(shared: Arc<Shared<S, P>>, id: u64, request: &Req) -> Self
@@ -77,8 +79,41 @@ impl<S, Req, P, R> Call<S, Req, P, R> {
         said(gone.expect("a request that is gone has left its word"))
     }
 
+    /// Had attempts before, of which one may have been sent.
+    pub(crate) fn had(mut self, attempts: u32, maybe_sent: bool) -> Self {
+        let slow = self.more.slow();
+        slow.attempts = attempts;
+        slow.maybe_sent = maybe_sent;
+        self
+    }
+
+    /// The request, with what became of it so far, for somebody who will deliver it.
+    pub(super) fn undelivered(&mut self, error: Error) -> Option<Undelivered<Req>>
+    where
+        R: RequestModel<Req>,
+    {
+        let destination = self.destination();
+        let request = self.kept.take()?;
+        Some(Undelivered {
+            ticket: Ticket::new(self.id),
+            size: R::size_hint(&request),
+            destination,
+            request,
+            error,
+        })
+    }
+
+    /// The outbox can't have the request.
+    pub(super) fn refuse(&mut self, reason: Reason, undelivered: Option<Undelivered<Req>>) {
+        self.kept = undelivered.map(|of| of.request);
+        self.more.slow().step = Step::Ended(reason);
+    }
+
     /// When the call is given up.
     pub(super) fn deadline(&self) -> Option<Instant> {
+        if M::OWNED {
+            return None;
+        }
         let limit = self.shared.table.config().give_up_after?;
         self.more.clock().since()?.checked_add(limit)
     }
@@ -101,7 +136,12 @@ impl<S, Req, P, R> Call<S, Req, P, R> {
 
     /// When an attempt that began at this time is over at the latest.
     fn attempt_ends(&self, began: Instant) -> Option<Instant> {
-        let limit = self.shared.table.config().attempt_timeout;
+        let config = self.shared.table.config();
+        let limit = match config.attempt_timeout {
+            // An attempt that hangs would hold up all that comes after it.
+            None if M::OWNED => config.give_up_after,
+            limit => limit,
+        };
         let ends = limit.and_then(|limit| began.checked_add(limit));
         ends.into_iter().chain(self.deadline()).min()
     }
@@ -120,12 +160,13 @@ impl<S, Req, P, R> Call<S, Req, P, R> {
     }
 }
 
-impl<S, Req, P, R> Call<S, Req, P, R>
+impl<S, Req, P, R, M> Call<S, Req, P, R, M>
 where
     S: Service<Req> + Clone,
     S::Error: Into<BoxError>,
     P: ConnErrorPolicy<Req>,
     R: RequestModel<Req>,
+    M: Mode<Req>,
 {
     /// Waits for the turn, readies a fresh clone of the service, and starts the next attempt.
     #[cold]
@@ -138,7 +179,7 @@ where
                 Step::Idle | Step::Flying(_) => {
                     panic!("`ResponseFuture` polled after it was ready")
                 }
-                Step::Full => return Poll::Ready(Err(self.end(Reason::QueueFull))),
+                Step::Ended(reason) => return Poll::Ready(Err(self.end(reason))),
                 Step::Failed(error) => error,
                 Step::Room(room) => {
                     room.forget();
@@ -215,15 +256,21 @@ where
         let Some(request) = &self.kept else {
             return Err(self.end(Reason::NotReplayable));
         };
+        if M::DEFERS {
+            return Err(self.defer());
+        }
         let size = R::size_hint(request);
         let destination = R::destination(request);
         let slow = self.more.slow();
         let waker = cx.map(|cx| cx.waker().clone());
-        match self
-            .shared
-            .table
-            .hold(&destination, self.id, size, slow.broke.into(), waker)
-        {
+        match self.shared.table.hold(
+            &destination,
+            self.id,
+            size,
+            slow.broke.into(),
+            waker,
+            M::OWNED,
+        ) {
             Hold::Open => self.ready_service(),
             Hold::Held(place) => {
                 slow.place = Some(place);
@@ -233,6 +280,15 @@ where
             Hold::Full => return Err(self.end(Reason::QueueFull)),
         }
         Ok(())
+    }
+
+    /// The request is the outbox's from here on, if it can be.
+    pub(super) fn defer(&mut self) -> Error {
+        let can = |request| R::can_replay(request) && R::try_clone(request).is_some();
+        self.end(match self.kept.as_ref().is_some_and(can) {
+            true => Reason::Deferred,
+            false => Reason::NotReplayable,
+        })
     }
 
     /// The next attempt begins with a fresh clone of the service.
@@ -271,6 +327,12 @@ where
         }
         self.more.slow().gone = Some(Box::new(Gone::new::<Req, R>(request)));
         self.kept.take()
+    }
+
+    /// Ready when the call's time is over.
+    pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.more.clock_mut().start();
+        self.poll_timer(self.deadline(), cx)
     }
 
     fn is_over(&self) -> bool {

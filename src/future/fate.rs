@@ -14,17 +14,19 @@ use super::slow::Step;
 use crate::classify::may_have_redirected;
 use crate::error::{Cause, Inner};
 use crate::link::{After, Failed, LastError, Table};
+use crate::mode::Mode;
 use crate::{
     AttemptTimeout, BoxError, ConnError, ConnErrorKind, ConnErrorPolicy, Decision, Error, Failure,
     Outlook, Reason, RequestModel, Sent,
 };
 
-impl<S, Req, P, R> Call<S, Req, P, R>
+impl<S, Req, P, R, M> Call<S, Req, P, R, M>
 where
     S: Service<Req> + Clone,
     S::Error: Into<BoxError>,
     P: ConnErrorPolicy<Req>,
     R: RequestModel<Req>,
+    M: Mode<Req>,
 {
     /// An attempt was answered.
     #[inline]
@@ -133,7 +135,7 @@ where
         }
 
         let elapsed = now - started;
-        let verdict = if over {
+        let verdict = if over && !M::DEFERS {
             Err(Reason::GaveUp)
         } else {
             self.verdict(&error, conn_error, elapsed)
@@ -187,7 +189,7 @@ where
             }
             return Err(self.error(Reason::Poisoned, Cause::Own(error), Some(conn_error)));
         }
-        if after == After::StillUp {
+        if after == After::StillUp && !over {
             slow.cause = Some(Box::new((Cause::Own(error), conn_error)));
             slow.immediate = true;
             self.ready_service();
@@ -258,6 +260,10 @@ where
             return self.error(reason, cause, Some(conn_error));
         }
         let destination = self.destination();
+        if reason == Reason::Closed {
+            let closed = Described("the outbox is closed".into());
+            return self.error(reason, Cause::Shared(Arc::new(closed)), None);
+        }
         match self.shared.table.last_error(&destination) {
             Some(last) => self.error(reason, Cause::Shared(last.error), Some(last.conn_error)),
             None => {
@@ -292,6 +298,7 @@ where
             history: slow.history,
             destination,
             redirect_doubt: slow.redirect_doubt,
+            ticket: None,
         })
     }
 }

@@ -4,18 +4,20 @@ use super::clock::Clock;
 use super::gone::Gone;
 use crate::error::{Cause, History};
 use crate::link::{Place, Room};
-use crate::{BoxError, ConnError};
+use crate::{BoxError, ConnError, Reason};
 
 /// How a call begins that does not begin with an attempt.
 pub(crate) enum Start {
     /// The service's `poll_ready` failed.
     Failed(BoxError),
+    /// With an attempt, as soon as the service is ready.
+    Now,
     /// The link is down.
     Held(Place),
     /// The link is down, and so many wait that there is no place.
     Room(Room),
-    /// The link is down, and there will be no place.
-    Full,
+    /// The call is over.
+    Ended(Reason),
 }
 
 /// The state of a call that is more than one attempt.
@@ -47,8 +49,8 @@ pub(super) enum Step<S> {
     Flying(Instant),
     /// The service's `poll_ready` failed.
     Failed(BoxError),
-    /// There is no place for it.
-    Full,
+    /// It is over.
+    Ended(Reason),
     /// It waits for a place.
     Room(Room),
     /// It has a place and waits for its turn.
@@ -78,7 +80,8 @@ impl<S> Slow<S> {
         let mut slow = Self::new();
         slow.step = match start {
             Start::Failed(error) => Step::Failed(error),
-            Start::Full => Step::Full,
+            Start::Ended(reason) => Step::Ended(reason),
+            Start::Now => Step::Waiting,
             Start::Room(room) => Step::Room(room),
             Start::Held(place) => {
                 slow.place = Some(place);

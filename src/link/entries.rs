@@ -25,6 +25,8 @@ pub(super) struct State {
     pub(super) down: usize,
     /// Links through which a new call can't go directly.
     pub(super) shut: usize,
+    /// Destinations with something in the outbox.
+    pub(super) boxes: usize,
     /// Callers who wait for a place.
     pub(super) room: BTreeMap<Id, Applicant>,
     pub(super) next_sweep: Time,

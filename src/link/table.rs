@@ -27,6 +27,7 @@ pub(crate) struct Table {
     epoch: Instant,
     config: Config,
     state: Mutex<State>,
+    shut: AtomicUsize,
     /// The last summary, to be read in the channel's lock: these two are not the checker's.
     down: AtomicUsize,
     waiting: AtomicUsize,
@@ -46,9 +47,10 @@ pub(crate) enum Hold {
 }
 
 impl Table {
-    pub(crate) fn new(config: Config) -> Arc<Self> {
+    /// `first` is the number of the first call.
+    pub(crate) fn new(config: Config, first: Id) -> Arc<Self> {
         Arc::new_cyclic(|table| Self {
-            gate: AtomicU64::new(0),
+            gate: AtomicU64::new(first << 1),
             known: Known::new(),
             epoch: Instant::now(),
             config,
@@ -56,6 +58,7 @@ impl Table {
                 table: table.clone(),
                 ..State::default()
             }),
+            shut: AtomicUsize::new(0),
             down: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             summary: watch::Sender::new(LinksSummary::default()),
@@ -80,6 +83,23 @@ impl Table {
 
     pub(crate) fn instant(&self, time: Time) -> Option<Instant> {
         self.epoch.checked_add(time)
+    }
+
+    /// So many more destinations have something in the outbox, which is before all new calls.
+    pub(crate) fn add_boxes(&self, boxes: isize) {
+        self.run(|state, _, _| state.boxes = state.boxes.saturating_add_signed(boxes));
+    }
+
+    /// Whether a request of the outbox, too, may have to be held.
+    pub(crate) fn are_shut(&self) -> bool {
+        self.shut.load(Ordering::Relaxed) > 0
+    }
+
+    pub(crate) fn is_open(&self, destination: &Destination) -> bool {
+        let links = &self.lock().links;
+        links
+            .get(destination)
+            .is_none_or(|entry| entry.link.is_open())
     }
 
     /// A call to the destination of this hash was answered.
@@ -114,7 +134,8 @@ impl Table {
     }
 
     /// A request wants to be held until its turn. `waker` is for the case that it has to wait for a
-    /// place first.
+    /// place first. An outbox's own requests are not
+    /// bounded here.
     pub(crate) fn hold(
         self: &Arc<Self>,
         destination: &Destination,
@@ -122,6 +143,7 @@ impl Table {
         size: usize,
         broke: u32,
         waker: Option<Waker>,
+        owned: bool,
     ) -> Hold {
         let limits = &self.config.limits;
         let held = self.run(|state, now, effects| {
@@ -135,13 +157,13 @@ impl Table {
             {
                 return Hold::Open;
             }
-            if !limits.have_room(0, 0, size) {
+            if !owned && !limits.have_room(0, 0, size) {
                 return Hold::Full;
             }
             let wait = self.config.when_full == WhenFull::Wait;
             let mut before = state.room.range(..id).filter(|(_, of)| of.waker.is_some());
             let outranked = wait && before.next().is_some();
-            while outranked || !limits.have_room(state.held, state.bytes, size) {
+            while !owned && (outranked || !limits.have_room(state.held, state.bytes, size)) {
                 match self.config.when_full {
                     WhenFull::DropOldest if state.drop_oldest(now, effects) => {}
                     WhenFull::Wait => {
@@ -329,7 +351,8 @@ impl Table {
             let mut state = self.lock();
             let result = f(&mut state, now, &mut effects);
             state.call_next(&self.config.limits, &mut effects);
-            match state.shut {
+            self.shut.store(state.shut, Ordering::Relaxed);
+            match state.shut + state.boxes {
                 0 => self.gate.fetch_and(!1, Ordering::Relaxed),
                 _ => self.gate.fetch_or(1, Ordering::Relaxed),
             };

@@ -33,6 +33,7 @@ pub(super) const fn of_reason(reason: Reason) -> &'static str {
         Reason::Poisoned => "poisoned",
         Reason::QueueFull => "queue_full",
         Reason::Deferred => "deferred",
+        Reason::NotStored => "not_stored",
         Reason::Closed => "closed",
     }
 }

@@ -22,6 +22,11 @@ impl Destination {
         Self(Some(name.into()))
     }
 
+    /// Its name; `None` for the one peer.
+    pub fn name(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
     /// The one peer costs nothing.
     pub(crate) const PEER_HASH: u64 = 1;
 

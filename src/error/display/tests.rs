@@ -49,6 +49,7 @@ impl Failed {
             history,
             destination: Destination::new("http://robot:8080"),
             redirect_doubt: self.redirect_doubt,
+            ticket: None,
         });
         error.to_string()
     }

@@ -1,0 +1,144 @@
+//! Who has how many messages where.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::task::Waker;
+
+use tokio::sync::Notify;
+
+use super::slot::Slot;
+use super::{DeadLetter, Ticket};
+use crate::{Destination, Limits};
+
+/// What is behind the lock of an outbox.
+pub(super) struct Book<Req> {
+    pub(super) len: usize,
+    pub(super) bytes: usize,
+    pub(super) lines: HashMap<Destination, Line>,
+    /// Callers who wait for room.
+    pub(super) room: BTreeMap<Ticket, Waker>,
+    pub(super) dead: VecDeque<DeadLetter<Req>>,
+    /// Workers that have not ended.
+    pub(super) workers: usize,
+    /// Messages that are counted, and that the keeper has not got yet.
+    pub(super) puts: usize,
+}
+
+/// The messages for one destination.
+#[derive(Default)]
+pub(super) struct Line {
+    pub(super) len: usize,
+    pub(super) bytes: usize,
+    /// Something has changed.
+    pub(super) news: Arc<Notify>,
+    /// The last one that its worker has read.
+    pub(super) read: Option<Ticket>,
+    /// The first one that came later than one that was read before it.
+    pub(super) late: Option<Ticket>,
+    /// Its worker reads.
+    pub(super) reading: bool,
+    /// The first one that came meanwhile.
+    pub(super) during: Option<Ticket>,
+    /// The one whose delivery begins now.
+    pub(super) current: Option<Ticket>,
+    /// Deliveries that are not over.
+    pub(super) slots: BTreeMap<Ticket, Arc<Slot>>,
+    /// Are no longer counted, but may have been read.
+    pub(super) gone: BTreeSet<Ticket>,
+}
+
+impl Line {
+    /// A message is there.
+    fn came(&mut self, ticket: Ticket) {
+        if self.read.is_some_and(|read| ticket <= read) {
+            self.late = self.late.into_iter().chain([ticket]).min();
+        }
+    }
+
+    /// Its worker has read so far.
+    pub(super) fn has_read(&mut self, read: Option<Ticket>) {
+        self.reading = false;
+        self.read = read;
+        if let Some(ticket) = self.during.take() {
+            self.came(ticket);
+        }
+    }
+
+    /// Its worker begins from the first message again. What is on its way is not started again.
+    pub(super) fn rewind(&mut self) {
+        self.has_read(None);
+        (self.current, self.late) = (None, None);
+    }
+
+    /// Neither on its way nor gone.
+    pub(super) fn waits(&self, ticket: Ticket) -> bool {
+        !self.gone.contains(&ticket)
+            && self.current != Some(ticket)
+            && self.slots.get(&ticket).is_none_or(|slot| slot.waits())
+    }
+}
+
+impl<Req> Default for Book<Req> {
+    fn default() -> Self {
+        Self {
+            len: 0,
+            bytes: 0,
+            lines: HashMap::new(),
+            room: BTreeMap::new(),
+            dead: VecDeque::new(),
+            workers: 0,
+            puts: 0,
+        }
+    }
+}
+
+impl<Req> Book<Req> {
+    pub(super) fn has_room(&self, limits: &Limits, size: usize) -> bool {
+        limits.have_room(self.len, self.bytes, size)
+    }
+
+    /// A message comes in. Whether it is the first of its line, which needs a worker then.
+    pub(super) fn add(&mut self, destination: &Destination, size: usize) -> bool {
+        self.len += 1;
+        self.bytes += size;
+        self.puts += 1;
+        let is_new = !self.lines.contains_key(destination);
+        let line = self.lines.entry(destination.clone()).or_default();
+        line.len += 1;
+        line.bytes += size;
+        self.workers += usize::from(is_new);
+        is_new
+    }
+
+    /// The keeper has got a message: who reads from now on finds it.
+    pub(super) fn arrived(&mut self, destination: &Destination, ticket: Ticket) {
+        self.puts -= 1;
+        if let Some(line) = self.lines.get_mut(destination) {
+            if line.reading {
+                line.during = line.during.into_iter().chain([ticket]).min();
+            } else {
+                line.came(ticket);
+            }
+            line.news.notify_one();
+        }
+    }
+
+    /// A message is gone. Whom to wake: the first two who wait for room, since one may be stalled.
+    pub(super) fn subtract(&mut self, destination: &Destination, size: usize) -> Vec<Waker> {
+        self.len = self.len.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(size);
+        if let Some(line) = self.lines.get_mut(destination) {
+            line.len = line.len.saturating_sub(1);
+            line.bytes = line.bytes.saturating_sub(size);
+            if line.len == 0 {
+                // The sizes of those that could not be read.
+                self.bytes = self.bytes.saturating_sub(std::mem::take(&mut line.bytes));
+                line.news.notify_one();
+            }
+        }
+        let first = self.room.pop_first();
+        let second = self.room.pop_first();
+        let wakers = first.into_iter().chain(second).map(|(_, waker)| waker);
+        wakers.collect()
+    }
+}

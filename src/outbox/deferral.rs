@@ -1,0 +1,229 @@
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::sync::oneshot;
+
+use super::shared::{Put, Shared};
+use super::store::Message;
+use super::{Outbox, Outcome, Receipt, Ticket};
+use crate::mode::{Mode, sealed};
+use crate::{BoxError, Destination, Error, Reason, RequestModel, Sent};
+
+/// A request that can't be answered now.
+#[doc(hidden)]
+pub struct Undelivered<Req> {
+    pub(crate) ticket: Ticket,
+    pub(crate) size: usize,
+    pub(crate) destination: Destination,
+    pub(crate) request: Req,
+    pub(crate) error: Error,
+}
+
+/// What the future of a call has that may be deferred.
+pub struct Deferral<Req: Send + 'static> {
+    outbox: Arc<Shared<Req>>,
+    step: Step<Req>,
+    /// What is put in if the call's future is dropped.
+    guard: Option<Box<Message<Req>>>,
+    /// It may be done twice.
+    idempotent: bool,
+}
+
+/// Nothing in it is pinned.
+impl<Req: Send + 'static> Unpin for Deferral<Req> {}
+
+enum Step<Req> {
+    Attempting,
+    Room(Message<Req>, Error),
+    Storing(oneshot::Receiver<Result<(), BoxError>>, Ticket, Error),
+    Over(Error),
+    Told,
+}
+
+impl<Req> sealed::Sealed for Outbox<Req> {}
+
+impl<Req: Send + 'static> Mode<Req> for Outbox<Req> {
+    const DEFERS: bool = true;
+    type State = Deferral<Req>;
+
+    fn begin<R: RequestModel<Req>>(&self, id: u64, attempt: Option<&Req>) -> Deferral<Req> {
+        let mut state = Deferral::new(self);
+        if let Some(request) = attempt {
+            state.guard::<R>(id, request);
+        }
+        state
+    }
+
+    fn is_closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+
+    fn has_some_for(&self, destination: &Destination) -> bool {
+        let book = self.shared.book();
+        // Its worker may not have ended yet.
+        book.lines.get(destination).is_some_and(|line| line.len > 0)
+    }
+
+    fn answered(state: &mut Deferral<Req>) {
+        state.guard = None;
+    }
+
+    fn defer(state: &mut Deferral<Req>, undelivered: Undelivered<Req>) {
+        state.defer(undelivered);
+    }
+
+    fn poll_deferred(
+        state: &mut Deferral<Req>,
+        over: &mut dyn FnMut(&mut Context<'_>) -> Poll<()>,
+        cx: &mut Context<'_>,
+    ) -> Option<Poll<Error>> {
+        match state.step {
+            Step::Attempting => None,
+            _ => Some(state.poll(over, cx)),
+        }
+    }
+}
+
+impl<Req: Send + 'static> Deferral<Req> {
+    pub(crate) fn new(outbox: &Outbox<Req>) -> Self {
+        Self {
+            outbox: outbox.shared.clone(),
+            step: Step::Attempting,
+            guard: None,
+            idempotent: false,
+        }
+    }
+
+    /// An attempt begins. Should the caller lose interest, the outbox may not.
+    #[inline]
+    pub(crate) fn guard<R: RequestModel<Req>>(&mut self, id: u64, request: &Req) {
+        if self.outbox.settings.survive_cancel {
+            self.guard = R::try_clone(request).map(|copy| {
+                Box::new(Message {
+                    ticket: Ticket::new(id),
+                    destination: R::destination(request),
+                    request: copy,
+                    size: R::size_hint(request),
+                    since: self.outbox.clock(),
+                    attempts: 1,
+                    maybe_sent: true,
+                })
+            });
+            self.idempotent = R::is_idempotent(request);
+        }
+    }
+
+    pub(crate) fn defer(&mut self, undelivered: Undelivered<Req>) {
+        self.guard = None;
+        let Undelivered {
+            ticket,
+            size,
+            destination,
+            request,
+            error,
+        } = undelivered;
+        let message = Message {
+            ticket,
+            destination,
+            request,
+            size,
+            since: self.outbox.clock(),
+            attempts: error.attempts(),
+            maybe_sent: error.sent() == Sent::Maybe,
+        };
+        self.put(message, error);
+    }
+
+    fn put(&mut self, message: Message<Req>, error: Error) {
+        let ticket = message.ticket;
+        self.step = match self.outbox.put(message) {
+            Put::Stored => Step::Over(error.deferred(ticket)),
+            Put::Storing(stored) => Step::Storing(stored, ticket, error),
+            Put::Room(message) => Step::Room(message, error),
+            Put::NotStored => Step::Over(error.because(Reason::NotStored)),
+            Put::Full(_) => Step::Over(error.because(Reason::QueueFull)),
+            Put::Closed(_) => Step::Over(error.because(Reason::Closed)),
+        };
+    }
+
+    fn poll(
+        &mut self,
+        over: &mut dyn FnMut(&mut Context<'_>) -> Poll<()>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Error> {
+        loop {
+            match std::mem::replace(&mut self.step, Step::Told) {
+                Step::Over(error) => return Poll::Ready(error),
+                Step::Storing(mut stored, ticket, error) => {
+                    let Poll::Ready(result) = std::pin::Pin::new(&mut stored).poll(cx) else {
+                        self.step = Step::Storing(stored, ticket, error);
+                        return Poll::Pending;
+                    };
+                    return Poll::Ready(match result {
+                        Ok(Ok(())) => error.deferred(ticket),
+                        _ => error.because(Reason::NotStored),
+                    });
+                }
+                Step::Room(message, error) => {
+                    let (ticket, size) = (message.ticket, message.size);
+                    if self.outbox.wait_for_room(ticket, size, cx.waker()) {
+                        self.put(message, error);
+                        continue;
+                    }
+                    if over(cx).is_ready() {
+                        self.outbox.leave_room(ticket);
+                        return Poll::Ready(error.because(Reason::QueueFull));
+                    }
+                    self.step = Step::Room(message, error);
+                    return Poll::Pending;
+                }
+                Step::Attempting | Step::Told => panic!("polled after it was ready"),
+            }
+        }
+    }
+}
+
+impl<Req: Send + 'static> Deferral<Req> {
+    /// Does not wait for what the store says. Who says that it can't finds nobody, or was heard here.
+    fn leave(&self, mut stored: oneshot::Receiver<Result<(), BoxError>>, ticket: Ticket) {
+        stored.close();
+        if let Ok(Err(_)) = stored.try_recv() {
+            self.was_not_stored(ticket);
+        }
+    }
+
+    fn was_not_stored(&self, ticket: Ticket) {
+        let outcome = Outcome::NotStored;
+        self.outbox.tell(Receipt { ticket, outcome });
+    }
+}
+
+impl<Req: Send + 'static> Drop for Deferral<Req> {
+    fn drop(&mut self) {
+        let survives = self.outbox.settings.survive_cancel;
+        let message = match std::mem::replace(&mut self.step, Step::Told) {
+            Step::Room(message, _) => {
+                self.outbox.leave_room(message.ticket);
+                survives.then_some(message)
+            }
+            Step::Storing(stored, ticket, _) => return self.leave(stored, ticket),
+            _ => self.guard.take().map(|message| *message),
+        };
+        let Some(message) = message else {
+            return;
+        };
+        if message.maybe_sent && !self.idempotent {
+            return self.outbox.bury_unstored(message, Outcome::Refused);
+        }
+        let ticket = message.ticket;
+        match self.outbox.put(message) {
+            Put::Stored => {}
+            Put::Storing(stored) => self.leave(stored, ticket),
+            Put::NotStored => self.was_not_stored(ticket),
+            Put::Room(message) | Put::Full(message) | Put::Closed(message) => {
+                self.outbox.bury_unstored(message, Outcome::Dropped);
+            }
+        }
+    }
+}

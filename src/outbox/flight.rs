@@ -1,0 +1,150 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tower_service::Service;
+
+use super::Ticket;
+use super::slot::Slot;
+use super::store::Message;
+use super::unwind::unwind;
+use crate::mode::Delivery;
+use crate::{BoxError, ConnErrorPolicy, Error, RequestModel, ResponseFuture};
+
+/// What is known of a message while it is on its way.
+#[derive(Clone, Copy)]
+pub(super) struct Started {
+    ticket: Ticket,
+    size: usize,
+    since: Duration,
+}
+
+/// A delivery that is over.
+pub(super) struct Done {
+    pub(super) ticket: Ticket,
+    pub(super) size: usize,
+    pub(super) end: End,
+}
+
+pub(super) enum End {
+    /// The message was taken back.
+    Taken,
+    Answered,
+    Refused(Error),
+    Panicked,
+}
+
+impl<Req> From<&Message<Req>> for Started {
+    fn from(message: &Message<Req>) -> Self {
+        Self {
+            ticket: message.ticket,
+            size: message.size,
+            since: message.since,
+        }
+    }
+}
+
+impl Started {
+    pub(super) fn done(self, end: End) -> Done {
+        let Self { ticket, size, .. } = self;
+        Done { ticket, size, end }
+    }
+}
+
+/// Polls a delivery. What panics is over.
+#[allow(clippy::type_complexity)]
+pub(super) fn poll<S, P, R, Req>(
+    future: &mut Pin<Box<Option<ResponseFuture<S, Req, P, R, Delivery>>>>,
+    cx: &mut Context<'_>,
+) -> Poll<End>
+where
+    S: Service<Req> + Clone,
+    S::Error: Into<BoxError>,
+    P: ConnErrorPolicy<Req>,
+    R: RequestModel<Req>,
+{
+    let polled = unwind(|| match future.as_mut().as_pin_mut() {
+        Some(future) => future.poll(cx).map_ok(drop),
+        None => Poll::Pending,
+    });
+    match polled {
+        Some(Poll::Pending) => Poll::Pending,
+        Some(Poll::Ready(Ok(()))) => Poll::Ready(End::Answered),
+        Some(Poll::Ready(Err(error))) => Poll::Ready(End::Refused(error)),
+        None => Poll::Ready(End::Panicked),
+    }
+}
+
+/// A delivery under way.
+pub(super) struct Flight<S: Service<Req>, P, R, Req> {
+    #[allow(clippy::type_complexity)]
+    future: Pin<Box<Option<ResponseFuture<S, Req, P, R, Delivery>>>>,
+    started: Started,
+    slot: Arc<Slot>,
+    called: bool,
+}
+
+impl<S: Service<Req>, P, R, Req> Flight<S, P, R, Req> {
+    #[allow(clippy::type_complexity)]
+    pub(super) fn new(
+        future: Pin<Box<Option<ResponseFuture<S, Req, P, R, Delivery>>>>,
+        started: Started,
+    ) -> Self {
+        let of = future.as_ref().get_ref().as_ref();
+        let called = of.is_some_and(ResponseFuture::is_in_attempt);
+        Self {
+            future,
+            started,
+            slot: Arc::new(Slot::new(called)),
+            called,
+        }
+    }
+
+    pub(super) fn ticket(&self) -> Ticket {
+        self.started.ticket
+    }
+
+    pub(super) fn since(&self) -> Duration {
+        self.started.since
+    }
+
+    pub(super) fn slot(&self) -> Arc<Slot> {
+        self.slot.clone()
+    }
+
+    /// It has called the service.
+    pub(super) fn has_called(&self) -> bool {
+        self.called
+    }
+
+    fn look(&mut self) -> bool {
+        let future = self.future.as_ref().get_ref();
+        let in_attempt = future.as_ref().is_some_and(ResponseFuture::is_in_attempt);
+        self.called |= in_attempt;
+        in_attempt
+    }
+}
+
+impl<S, P, R, Req> Future for Flight<S, P, R, Req>
+where
+    S: Service<Req> + Clone,
+    S::Error: Into<BoxError>,
+    P: ConnErrorPolicy<Req>,
+    R: RequestModel<Req>,
+{
+    type Output = Done;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Done> {
+        if !self.slot.begin(cx.waker()) {
+            return Poll::Ready(self.started.done(End::Taken));
+        }
+        if let Poll::Ready(end) = poll(&mut self.future, cx) {
+            return Poll::Ready(self.started.done(end));
+        }
+        let in_attempt = self.look();
+        self.slot.end(in_attempt);
+        Poll::Pending
+    }
+}

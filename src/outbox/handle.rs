@@ -1,0 +1,149 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::broadcast;
+use tower_service::Service;
+
+#[cfg(feature = "outbox-disk")]
+use super::OutboxError;
+use super::book::Book;
+use super::shared::{Attached, Shared};
+use super::worker::Worker;
+use super::{DeadLetter, OutboxBuilder, Receipt, Ticket};
+use crate::{BoxError, ConnErrorPolicy, RequestModel, service};
+
+/// Owns the requests that could not be answered, and delivers them when their links are back.
+///
+/// A handle; its clones are the same outbox. It is made before the layer and given to it with
+/// [`outbox`](crate::RetryOnConnErr::outbox). See the [module's documentation](crate::outbox).
+pub struct Outbox<Req> {
+    pub(super) shared: Arc<Shared<Req>>,
+}
+
+impl<Req: Send + 'static> Outbox<Req> {
+    /// Keeps messages in memory, with all the defaults.
+    pub fn in_memory() -> Self {
+        Self::builder().in_memory()
+    }
+
+    /// Keeps messages in a file, with all the defaults.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OutboxBuilder::open`].
+    #[cfg(feature = "outbox-disk")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "outbox-disk")))]
+    pub fn open(
+        path: impl AsRef<std::path::Path>,
+        codec: impl crate::Codec<Req>,
+    ) -> Result<Self, OutboxError> {
+        Self::builder().open(path, codec)
+    }
+
+    /// An outbox with settings.
+    pub fn builder() -> OutboxBuilder<Req> {
+        OutboxBuilder::new()
+    }
+
+    pub(super) fn new(shared: Arc<Shared<Req>>) -> Self {
+        Self { shared }
+    }
+
+    /// How many messages it owns.
+    pub fn len(&self) -> usize {
+        self.shared.book().len
+    }
+
+    /// Whether it owns none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes of its messages, by [`Replayable::size_hint`](crate::Replayable::size_hint).
+    pub fn bytes(&self) -> usize {
+        self.shared.book().bytes
+    }
+
+    /// Tells what becomes of each message from now on. One who does not keep up misses some
+    /// (`RecvError::Lagged`): the last 1,024 are kept.
+    pub fn receipts(&self) -> broadcast::Receiver<Receipt> {
+        self.shared.receipts()
+    }
+
+    /// Takes out the messages that will not be delivered, oldest first.
+    ///
+    /// They are kept in memory until somebody asks, within the outbox's
+    /// [limit of requests](crate::Limits::requests); of more, the oldest go.
+    pub fn dead_letters(&self) -> Vec<DeadLetter<Req>> {
+        std::mem::take(&mut self.shared.book().dead).into()
+    }
+
+    /// Waits until the outbox is empty, which may be never.
+    ///
+    /// Dropping the future has no effect.
+    pub async fn flush(&self) {
+        self.shared.until(|book| book.len == 0).await;
+        self.shared.keeper.flush().await;
+    }
+
+    /// Ends the outbox: waits so long for it to become empty, then stops the delivery and hands out
+    /// what is left, oldest first. An outbox on disk keeps it too, and delivers it after a restart.
+    ///
+    /// Calls that need the outbox fail from the first poll on with
+    /// [`Reason::Closed`](crate::Reason::Closed), and so do calls that begin then. A message whose
+    /// attempt is in flight when the time is over is handed out, though it may have arrived.
+    pub async fn close(&self, limit: Duration) -> Vec<Req> {
+        self.shared.close();
+        let _ = tokio::time::timeout(limit, self.flush()).await;
+        self.shared.stop();
+        let idle = |book: &Book<Req>| book.workers == 0 && book.puts == 0;
+        self.shared.until(idle).await;
+        let left = self.shared.take_all().await;
+        left.into_iter().map(|message| message.request).collect()
+    }
+
+    /// Delivers through this service.
+    pub(crate) fn attach<S, P, R>(&self, service: &Arc<service::Shared<S, P>>)
+    where
+        S: Service<Req> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        P: ConnErrorPolicy<Req> + 'static,
+        R: RequestModel<Req> + 'static,
+    {
+        let runtime = Handle::current();
+        let delivers = service.clone();
+        self.shared.attach(Attached {
+            table: service.table.clone(),
+            copy: R::try_clone,
+            start: Box::new(move |outbox, destination| {
+                let worker = Worker::<S, P, R, Req>::new(outbox, delivers.clone(), destination);
+                runtime.spawn(worker.work());
+            }),
+        });
+    }
+
+    /// The number of the next call.
+    pub(crate) fn first(&self) -> Ticket {
+        Ticket::new(self.shared.first)
+    }
+}
+
+impl<Req> Clone for Outbox<Req> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+impl<Req: Send + 'static> fmt::Debug for Outbox<Req> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox")
+            .field("len", &self.len())
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
+    }
+}

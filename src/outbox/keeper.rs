@@ -1,0 +1,304 @@
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError, Weak, mpsc};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::shared::Shared;
+use super::store::{Changes, Message, Store};
+use super::unwind::unwind;
+use super::{OutboxError, Outcome, Receipt, Ticket};
+use crate::{BoxError, Destination};
+
+/// Takes the messages to and from a [`Store`]: at once if that does not block, else through a thread
+/// that makes one commit of all that has come in meanwhile.
+pub(super) enum Keeper<Req> {
+    Here(Mutex<Box<dyn Store<Req>>>),
+    Thread(mpsc::Sender<Job<Req>>),
+}
+
+/// What is read: a message, or one that can't be.
+pub(super) type Found<Req> = (Ticket, Result<Message<Req>, BoxError>);
+
+pub(super) enum Job<Req> {
+    Put(Message<Req>, Ack),
+    Remove(Vec<(Destination, Ticket)>),
+    Read {
+        destination: Destination,
+        after: Option<Ticket>,
+        most: usize,
+        found: oneshot::Sender<Result<Vec<Found<Req>>, BoxError>>,
+    },
+    /// There may be more than there should be.
+    Trim,
+    /// Answered when all that came before it is done.
+    Flush(oneshot::Sender<()>),
+}
+
+/// Gives the outbox to the thread.
+type Start<Req> = oneshot::Sender<Weak<Shared<Req>>>;
+
+pub(super) type Ack = oneshot::Sender<Result<(), BoxError>>;
+
+/// How many changes make one commit at most.
+const BATCH: usize = 4_096;
+
+impl<Req: Send + 'static> Keeper<Req> {
+    /// `start` gives the outbox to the thread when both are there.
+    pub(super) fn new(
+        store: Box<dyn Store<Req>>,
+    ) -> Result<(Self, Option<Start<Req>>), OutboxError> {
+        if store.is_in_memory() {
+            return Ok((Self::Here(Mutex::new(store)), None));
+        }
+        let (jobs, queue) = mpsc::channel();
+        let (start, started) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("outbox".into())
+            .spawn(move || {
+                if let Ok(outbox) = started.blocking_recv() {
+                    Thread::new(store, outbox).run(&queue);
+                }
+            })
+            .map_err(|error| OutboxError::of_store(error.into()))?;
+        Ok((Self::Thread(jobs), Some(start)))
+    }
+
+    /// The store, if it is here.
+    pub(super) fn here<T>(&self, f: impl FnOnce(&mut dyn Store<Req>) -> T) -> Option<T> {
+        match self {
+            Self::Here(store) => {
+                let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+                Some(f(&mut **store))
+            }
+            Self::Thread(_) => None,
+        }
+    }
+
+    /// Has the thread do it.
+    pub(super) fn send(&self, job: Job<Req>) {
+        if let Self::Thread(jobs) = self {
+            // If the thread is gone, its end of the job's channel is dropped, which is an answer.
+            let _ = jobs.send(job);
+        }
+    }
+
+    /// Takes out what was delivered, or will never be.
+    pub(super) fn remove(&self, remove: Vec<(Destination, Ticket)>, clock: Duration) {
+        match self {
+            Self::Here(_) => {
+                let put = Vec::new();
+                let changes = Changes { put, remove, clock };
+                self.here(|store| store.commit(changes));
+            }
+            Self::Thread(_) => self.send(Job::Remove(remove)),
+        }
+    }
+
+    /// What is in memory was handed out.
+    pub(super) fn forget(&self, handed_out: &[Message<Req>], clock: Duration) {
+        if let Self::Here(_) = self {
+            let all = handed_out.iter();
+            let all = all.map(|message| (message.destination.clone(), message.ticket));
+            self.remove(all.collect(), clock);
+        }
+    }
+
+    /// Reads so many messages that come after this one.
+    pub(super) async fn read(
+        &self,
+        destination: &Destination,
+        after: Option<Ticket>,
+        most: usize,
+        copy: fn(&Req) -> Option<Req>,
+    ) -> Result<Vec<Found<Req>>, BoxError> {
+        if let Some(found) = self.here(|store| read(store, destination, after, most, copy)) {
+            return found;
+        }
+        let (found, answer) = oneshot::channel();
+        self.send(Job::Read {
+            destination: destination.clone(),
+            after,
+            most,
+            found,
+        });
+        answer.await.unwrap_or_else(|_| Err(GONE.into()))
+    }
+
+    /// Ready when all that was asked for before is done.
+    pub(super) async fn flush(&self) {
+        if let Self::Thread(_) = self {
+            let (done, answer) = oneshot::channel();
+            self.send(Job::Flush(done));
+            let _ = answer.await;
+        }
+    }
+}
+
+pub(super) const GONE: &str = "the thread of the outbox has ended";
+
+/// Reads copies of messages.
+pub(super) fn read<Req: 'static>(
+    store: &mut dyn Store<Req>,
+    destination: &Destination,
+    after: Option<Ticket>,
+    most: usize,
+    copy: fn(&Req) -> Option<Req>,
+) -> Result<Vec<Found<Req>>, BoxError> {
+    let mut found = Vec::new();
+    store.read(destination, after, most, &mut |ticket, message| {
+        let message = message.and_then(|message| {
+            let copy = unwind(|| copy(&message.request)).flatten();
+            let request = copy.ok_or("the message can't be copied")?;
+            Ok(Message {
+                request,
+                destination: message.destination.clone(),
+                ..*message
+            })
+        });
+        found.push((ticket, message));
+    })?;
+    Ok(found)
+}
+
+struct Thread<Req> {
+    store: Box<dyn Store<Req>>,
+    outbox: Weak<Shared<Req>>,
+    /// The last time of the outbox that is known.
+    clock: Duration,
+    puts: Vec<(Message<Req>, Ack)>,
+    /// Those that could not be removed yet are not there for readers.
+    removes: HashSet<(Destination, Ticket)>,
+}
+
+impl<Req: Send + 'static> Thread<Req> {
+    fn new(store: Box<dyn Store<Req>>, outbox: Weak<Shared<Req>>) -> Self {
+        Self {
+            store,
+            outbox,
+            clock: Duration::ZERO,
+            puts: Vec::new(),
+            removes: HashSet::new(),
+        }
+    }
+
+    fn run(mut self, queue: &mpsc::Receiver<Job<Req>>) {
+        while let Ok(first) = queue.recv() {
+            let mut next = Some(first);
+            let mut others = Vec::new();
+            while let Some(job) = next {
+                match job {
+                    Job::Put(message, ack) => match self.store.accept(&message) {
+                        Ok(()) => self.puts.push((message, ack)),
+                        Err(error) => {
+                            let Message { ticket, size, .. } = message;
+                            self.refuse(ack, &message.destination, ticket, size, error);
+                        }
+                    },
+                    Job::Remove(gone) => self.removes.extend(gone),
+                    other => others.push(other),
+                }
+                let full = self.puts.len() + self.removes.len() >= BATCH;
+                next = if full { None } else { queue.try_recv().ok() };
+            }
+            self.commit();
+            others.into_iter().for_each(|job| self.answer(job));
+        }
+    }
+
+    fn commit(&mut self) {
+        let (put, acks): (Vec<_>, Vec<_>) = std::mem::take(&mut self.puts).into_iter().unzip();
+        if put.is_empty() && self.removes.is_empty() {
+            return;
+        }
+        let outbox = self.outbox.upgrade();
+        self.clock = outbox.as_ref().map_or(self.clock, |outbox| outbox.clock());
+        let sizes: Vec<_> = put
+            .iter()
+            .map(|message| (message.destination.clone(), message.ticket, message.size))
+            .collect();
+        let changes = Changes {
+            put,
+            remove: self.removes.iter().cloned().collect(),
+            clock: self.clock,
+        };
+        let committed = unwind(|| self.store.commit(changes));
+        match committed.unwrap_or_else(|| Err("the store has panicked".into())) {
+            Ok(()) => {
+                self.removes.clear();
+                acks.into_iter().for_each(|ack| drop(ack.send(Ok(()))));
+            }
+            Err(error) => {
+                let text = error.to_string();
+                for (ack, (destination, ticket, size)) in acks.into_iter().zip(sizes) {
+                    self.refuse(ack, &destination, ticket, size, text.clone().into());
+                }
+            }
+        }
+    }
+
+    /// The store does not take it. Whoever hears of it must find it uncounted.
+    fn refuse(
+        &self,
+        ack: Ack,
+        destination: &Destination,
+        ticket: Ticket,
+        size: usize,
+        error: BoxError,
+    ) {
+        let Some(outbox) = self.outbox.upgrade() else {
+            return;
+        };
+        outbox.was_not_stored(destination, size);
+        if ack.send(Err(error)).is_err() {
+            let outcome = Outcome::NotStored;
+            outbox.tell(Receipt { ticket, outcome });
+        }
+    }
+
+    fn answer(&mut self, job: Job<Req>) {
+        match job {
+            Job::Read {
+                destination,
+                after,
+                most,
+                found,
+            } => {
+                let read = unwind(|| self.read(&destination, after, most));
+                let read = read.unwrap_or_else(|| Err("the store has panicked".into()));
+                let _ = found.send(read);
+            }
+            Job::Trim => {
+                if let Some(outbox) = self.outbox.upgrade() {
+                    let gone = outbox.trim(&mut *self.store);
+                    self.removes.extend(gone);
+                    self.commit();
+                }
+            }
+            Job::Flush(done) => drop(done.send(())),
+            Job::Put(..) | Job::Remove(_) => {}
+        }
+    }
+
+    fn read(
+        &mut self,
+        destination: &Destination,
+        mut after: Option<Ticket>,
+        most: usize,
+    ) -> Result<Vec<Found<Req>>, BoxError> {
+        let outbox = self.outbox.upgrade().ok_or(GONE)?;
+        let copy = outbox.copy().ok_or(GONE)?;
+        let removes = &self.removes;
+        loop {
+            let mut found = read(&mut *self.store, destination, after, most, copy)?;
+            let Some((last, _)) = found.last() else {
+                return Ok(found);
+            };
+            after = Some(*last);
+            found.retain(|(ticket, _)| !removes.contains(&(destination.clone(), *ticket)));
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use super::Ticket;
+use super::store::{Changes, Contents, Message, Store};
+use crate::{BoxError, Destination};
+
+/// Keeps messages in memory: they end with the process.
+#[derive(Debug)]
+pub struct MemoryStore<Req> {
+    /// In the order of their tickets.
+    destinations: HashMap<Destination, VecDeque<Message<Req>>>,
+    next: u64,
+    clock: Duration,
+}
+
+impl<Req> MemoryStore<Req> {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self {
+            destinations: HashMap::new(),
+            next: 0,
+            clock: Duration::ZERO,
+        }
+    }
+
+    fn put(&mut self, message: Message<Req>) {
+        self.next = self.next.max(message.ticket.get() + 1);
+        let queue = self
+            .destinations
+            .entry(message.destination.clone())
+            .or_default();
+        match queue.back() {
+            Some(last) if message.ticket <= last.ticket => {
+                let at = queue.partition_point(|other| other.ticket < message.ticket);
+                queue.insert(at, message);
+            }
+            _ => queue.push_back(message),
+        }
+    }
+
+    fn remove(&mut self, destination: &Destination, ticket: Ticket) {
+        let Some(queue) = self.destinations.get_mut(destination) else {
+            return;
+        };
+        if queue.front().is_some_and(|first| first.ticket == ticket) {
+            queue.pop_front();
+        } else if let Ok(at) = queue.binary_search_by_key(&ticket, |message| message.ticket) {
+            queue.remove(at);
+        }
+        if queue.is_empty() {
+            self.destinations.remove(destination);
+        }
+    }
+}
+
+impl<Req> Default for MemoryStore<Req> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<Req: Send + 'static> Store<Req> for MemoryStore<Req> {
+    fn contents(&mut self) -> Result<Contents, BoxError> {
+        let of = |queue: &VecDeque<Message<Req>>| {
+            let bytes = queue.iter().map(|message| message.size).sum();
+            (queue.len(), bytes)
+        };
+        let destinations = self.destinations.iter().map(|(destination, queue)| {
+            let (len, bytes) = of(queue);
+            (destination.clone(), len, bytes)
+        });
+        Ok(Contents {
+            next: self.next,
+            clock: self.clock,
+            destinations: destinations.collect(),
+        })
+    }
+
+    fn commit(&mut self, changes: Changes<Req>) -> Result<(), BoxError> {
+        changes
+            .put
+            .into_iter()
+            .for_each(|message| self.put(message));
+        for (destination, ticket) in &changes.remove {
+            self.remove(destination, *ticket);
+        }
+        self.clock = changes.clock;
+        Ok(())
+    }
+
+    fn read(
+        &mut self,
+        destination: &Destination,
+        after: Option<Ticket>,
+        most: usize,
+        show: &mut dyn FnMut(Ticket, Result<&Message<Req>, BoxError>),
+    ) -> Result<(), BoxError> {
+        let Some(queue) = self.destinations.get(destination) else {
+            return Ok(());
+        };
+        let first = after.map_or(0, |after| {
+            queue.partition_point(|message| message.ticket <= after)
+        });
+        let shown = queue.range(first..).take(most);
+        shown.for_each(|message| show(message.ticket, Ok(message)));
+        Ok(())
+    }
+
+    fn is_in_memory(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,168 @@
+//! Messages that outlive their callers, and their process.
+//!
+//! A request that waits in a call's future goes with it: when the caller times out, is cancelled or
+//! crashes, the message is lost. An [`Outbox`] is a backlog that the layer owns. A call makes its
+//! first attempt as ever; what can't be answered now is stored, the caller is told so at once, and the
+//! outbox delivers it when the link is back.
+//!
+//! ```
+//! # use tower::{Layer, Service, ServiceExt, service_fn};
+//! # use tower_conn_retry::{BoxError, Outbox, RetryOnConnErr};
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), BoxError> {
+//! # let up = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+//! # let is_up = up.clone();
+//! # let client = service_fn(move |message: String| {
+//! #     let up = is_up.load(std::sync::atomic::Ordering::Relaxed);
+//! #     let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+//! #     async move { if up { Ok(message) } else { Err(refused()) } }
+//! # });
+//! # let message = String::from("dock at station 3");
+//! let outbox = Outbox::in_memory(); // or Outbox::open("messages.outbox", Raw)?
+//! let mut client = RetryOnConnErr::new().outbox(outbox.clone()).layer(client);
+//! let error = client.ready().await?.call(message).await.unwrap_err();
+//! assert!(error.is_deferred()); // its number: error.ticket()
+//! # up.store(true, std::sync::atomic::Ordering::Relaxed);
+//! outbox.flush().await; // the server is back, and has it
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What a call's end means
+//!
+//! | the call ends with | the message | may have been sent |
+//! |---|---|---|
+//! | `Ok` | was answered | yes |
+//! | an error that [`is_deferred`](crate::Error::is_deferred) | is the outbox's, and will be sent; on disk it is durable | as [`sent`](crate::Error::sent) says |
+//! | any other error | was never accepted: nobody keeps it | as [`sent`](crate::Error::sent) says |
+//! | its future is dropped | is gone; with [`survive_cancel`](OutboxBuilder::survive_cancel) it is the outbox's | maybe |
+//!
+//! A message leaves the outbox when the service has answered, never when it was written. Each that leaves
+//! has a [`Receipt`]; one that will not be delivered is among the
+//! [dead letters](Outbox::dead_letters), unless it could not be read any more.
+//!
+//! # At least once
+//!
+//! An answer can get lost with its connection, and a process can be killed between the answer and the
+//! removal (up to 100 messages or so of a destination are sent again then). So a message arrives at
+//! least once, and the receiver has to know what it has seen. For HTTP put an `IdempotencyKeyLayer` (feature `http`) *above* this layer: the
+//! key is stored with the request, and is the same in each attempt. Elsewhere write a number of your own
+//! into the message; [`Ticket`]s are unique and kept over restarts, but are given only when a message is
+//! deferred. A request that is not [idempotent](crate::Replayable::is_idempotent) is deferred only if it was
+//! provably not sent; if that changes while it is delivered, it becomes a dead letter.
+//!
+//! # Credentials
+//!
+//! A message may wait for hours, longer than a token or a signature lives.
+//! [`ConnErrorPolicy::prepare`](crate::ConnErrorPolicy::prepare) can change it before it is sent again.
+//!
+//! ```
+//! use tower_conn_retry::{ConnErrorPolicy, Outbox, RetryOnConnErr};
+//!
+//! struct Request {
+//!     token: String,
+//!     text: String,
+//! }
+//!
+//! struct Sign;
+//!
+//! impl ConnErrorPolicy<Request> for Sign {
+//!     fn prepare(&self, request: &mut Request, _attempt: u32) {
+//!         request.token = current_token();
+//!     }
+//! }
+//! # fn current_token() -> String { String::new() }
+//! ```
+//!
+//! It runs before replays, not before a first attempt: of a message that was deferred while the link was
+//! down, the outbox's first attempt is the first of all. Where that matters, sign in a service *below* the
+//! layer, which sees every attempt.
+//!
+//! # Order
+//!
+//! Messages to one [destination](crate::Destination) go in the order of their calls, over restarts too: what a former
+//! process left goes first. A call that finds messages for its destination has no attempt of its own, but is
+//! deferred behind them. In-line callers and the outbox share the links: one probe, one backlog. Set
+//! [`in_order`](crate::RetryOnConnErr::in_order) if requests are pipelined on one connection. Destinations don't
+//! block each other.
+//!
+//! # Bounds
+//!
+//! An outbox has [limits](OutboxBuilder::limits) of its own, in number and bytes, and says what happens
+//! [when it is full](OutboxBuilder::when_full). [`give_up_after`](crate::RetryOnConnErr::give_up_after) is for calls:
+//! what the outbox owns it keeps until [`max_age`](OutboxBuilder::max_age), which has no end by default. Ages
+//! are measured while the outbox is open and the machine awake; no date is read. Up to 32 messages of a
+//! destination are under way at once.
+//!
+//! # The end
+//!
+//! [`flush`](Outbox::flush) waits until the outbox is empty, [`close`](Outbox::close) for so long at most, and hands
+//! out what is left. If a runtime ends without it, what was in memory is gone, and what is on disk is
+//! delivered after a restart.
+//!
+//! # On disk
+//!
+//! `Outbox::open(path, codec)` (feature `outbox-disk`) keeps the messages in one file. The caller hears
+//! *deferred* when the message is synced to the disk; callers that come together share one sync. A process that is killed
+//! loses nothing that was deferred. One outbox at a time has the file: a second one, in this process or in
+//! another, is refused with [`OutboxErrorKind::Locked`]. If the disk is full, calls fail with
+//! [`Reason::NotStored`](crate::Reason::NotStored), and the outbox goes on as soon as there is room. The
+//! [`Codec`] turns requests into bytes: [`Raw`] for bytes and text, others for HTTP requests and serde's types, or
+//! your own.
+//!
+//! # A store of your own
+//!
+//! Implement [`Store`] to keep messages in a database or a broker: four methods, called one at a time on a
+//! thread of their own, so that they may block. `test_store` (feature `test-util`) tests it.
+//!
+//! # The runtime
+//!
+//! [`layer`](tower_layer::Layer::layer) panics outside of a tokio runtime, since deliveries are tasks of it. An outbox
+//! belongs to one layered service (and its clones); a second `layer` with it panics. Before there is one,
+//! messages in the file are kept, and counted.
+
+mod book;
+mod builder;
+mod codec;
+mod deferral;
+#[cfg(feature = "outbox-disk")]
+#[cfg_attr(docsrs, doc(cfg(feature = "outbox-disk")))]
+pub mod disk;
+mod error;
+mod flight;
+mod handle;
+mod keeper;
+mod meanwhile;
+mod memory;
+mod receipt;
+mod shared;
+mod slot;
+mod store;
+#[cfg(feature = "test-util")]
+mod test_store;
+mod ticket;
+mod unwind;
+mod worker;
+
+pub use builder::OutboxBuilder;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use codec::HttpCodec;
+#[cfg(feature = "serde")]
+#[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
+pub use codec::Json;
+pub use codec::{Codec, Raw};
+#[doc(hidden)]
+pub use deferral::{Deferral, Undelivered};
+#[cfg(feature = "outbox-disk")]
+#[cfg_attr(docsrs, doc(cfg(feature = "outbox-disk")))]
+pub use disk::DiskStore;
+pub use error::{OutboxError, OutboxErrorKind};
+pub use handle::Outbox;
+pub use memory::MemoryStore;
+pub use receipt::{DeadLetter, Outcome, Receipt};
+pub use store::{Changes, Contents, Message, Store};
+#[cfg(feature = "test-util")]
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+pub use test_store::{Durability, test_store};
+pub use ticket::Ticket;

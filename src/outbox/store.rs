@@ -1,0 +1,107 @@
+use std::time::Duration;
+
+use super::Ticket;
+use crate::{BoxError, Destination};
+
+/// Where an outbox keeps its messages: in memory, on disk, or where you like.
+///
+/// The outbox does all the thinking; a store keeps messages by destination and ticket. Its methods
+/// may block: unless it says that it is [in memory](Self::is_in_memory), they are called on a thread of their own,
+/// one at a time. `test_store` (feature `test-util`) tests an implementation.
+///
+/// After an error nothing may have changed. The outbox goes on: the call whose message could not be
+/// stored fails with [`Reason::NotStored`](crate::Reason::NotStored); what could not be removed is
+/// delivered a second time after a restart; what could not be read is tried again.
+pub trait Store<Req>: Send + 'static {
+    /// What is there from before. Called once, first.
+    ///
+    /// # Errors
+    ///
+    /// The store can't be read; the outbox is not opened.
+    fn contents(&mut self) -> Result<Contents, BoxError>;
+
+    /// Whether this message can be stored at all. One that can't fails alone; asked before each
+    /// message is put, unless the store is [in memory](Self::is_in_memory). Default: yes.
+    ///
+    /// # Errors
+    ///
+    /// It can't, whatever the state of the store: a codec refuses it, it is too large.
+    fn accept(&self, message: &Message<Req>) -> Result<(), BoxError> {
+        let _ = message;
+        Ok(())
+    }
+
+    /// Makes all changes or none. They are durable when it returns `Ok`, if they ever are.
+    ///
+    /// Messages come nearly, but not quite in the order of their tickets.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was changed.
+    fn commit(&mut self, changes: Changes<Req>) -> Result<(), BoxError>;
+
+    /// Shows the messages of a destination in the order of their tickets, `most` at most: those
+    /// after this ticket, or from the first on.
+    ///
+    /// # Errors
+    ///
+    /// The store can't be read now. (A message that alone can't be read is shown as one that
+    /// can't.)
+    #[allow(clippy::type_complexity)] // an alias would hide what is shown
+    fn read(
+        &mut self,
+        destination: &Destination,
+        after: Option<Ticket>,
+        most: usize,
+        show: &mut dyn FnMut(Ticket, Result<&Message<Req>, BoxError>),
+    ) -> Result<(), BoxError>;
+
+    /// Whether no method blocks. Then they are called where the outbox is, which is quicker.
+    /// Default: no.
+    fn is_in_memory(&self) -> bool {
+        false
+    }
+}
+
+/// What a [`Store`] holds.
+#[derive(Debug, Clone, Default)]
+pub struct Contents {
+    /// Above all tickets that were ever stored; 0 if there was none.
+    pub next: u64,
+    /// The last [clock](Changes::clock).
+    pub clock: Duration,
+    /// How many messages there are for each destination, and their sizes in all.
+    pub destinations: Vec<(Destination, usize, usize)>,
+}
+
+/// A message of an outbox.
+#[derive(Debug, Clone)]
+pub struct Message<Req> {
+    /// Its number.
+    pub ticket: Ticket,
+    /// Where it goes.
+    pub destination: Destination,
+    /// What is sent.
+    pub request: Req,
+    /// [`Replayable::size_hint`](crate::Replayable::size_hint) of the request.
+    pub size: usize,
+    /// When it was stored, on the outbox's [clock](Changes::clock).
+    pub since: Duration,
+    /// How many attempts it had before it was stored.
+    pub attempts: u32,
+    /// One of them may have been sent.
+    pub maybe_sent: bool,
+}
+
+/// What changes in a store.
+#[derive(Debug)]
+pub struct Changes<Req> {
+    /// These are new.
+    pub put: Vec<Message<Req>>,
+    /// These go. One that is not there is none the less gone.
+    pub remove: Vec<(Destination, Ticket)>,
+    /// For how long the outbox has been open, over all restarts. It stands still while it is closed or
+    /// the machine sleeps, and knows nothing of dates, so that no change of the date makes a message
+    /// old.
+    pub clock: Duration,
+}

@@ -1,0 +1,179 @@
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{BoxError, Changes, Destination, Durability, Message, Store, Ticket};
+
+/// A store, and what must be in it.
+pub(super) struct Checked<'a, S> {
+    name: &'a str,
+    durability: Durability,
+    open: &'a mut dyn FnMut() -> S,
+    store: Option<S>,
+    queues: HashMap<Destination, BTreeMap<Ticket, Message<Bytes>>>,
+    next: u64,
+    clock: Duration,
+}
+
+impl<'a, S: Store<Bytes>> Checked<'a, S> {
+    pub(super) fn new(
+        name: &'a str,
+        durability: Durability,
+        open: &'a mut dyn FnMut() -> S,
+    ) -> Self {
+        let store = Some(open());
+        let mut checked = Self {
+            name,
+            durability,
+            open,
+            store,
+            queues: HashMap::new(),
+            next: 0,
+            clock: Duration::ZERO,
+        };
+        checked.check();
+        checked
+    }
+
+    pub(super) fn name(&self) -> &'a str {
+        self.name
+    }
+
+    pub(super) fn next(&mut self) -> u64 {
+        ok(self.name, self.store().contents()).next
+    }
+
+    /// The messages of a destination, oldest first.
+    pub(super) fn tickets(&self, destination: &Destination) -> Vec<Ticket> {
+        let queue = self.queues.get(destination).into_iter().flatten();
+        queue.map(|(ticket, _)| *ticket).collect()
+    }
+
+    pub(super) fn commit(
+        &mut self,
+        put: impl Into<Vec<Message<Bytes>>>,
+        remove: impl IntoIterator<Item = (Destination, Ticket)>,
+        clock: u64,
+    ) {
+        let changes = Changes {
+            put: put.into(),
+            remove: remove.into_iter().collect(),
+            clock: Duration::from_nanos(clock),
+        };
+        for message in &changes.put {
+            self.next = self.next.max(message.ticket.get() + 1);
+            let queue = self.queues.entry(message.destination.clone());
+            queue.or_default().insert(message.ticket, message.clone());
+        }
+        for (destination, ticket) in &changes.remove {
+            if let Some(queue) = self.queues.get_mut(destination) {
+                queue.remove(ticket);
+            }
+        }
+        self.queues.retain(|_, queue| !queue.is_empty());
+        self.clock = changes.clock;
+        let name = self.name;
+        ok(name, self.store().commit(changes));
+        self.check();
+    }
+
+    /// Drops the store and opens it again.
+    pub(super) fn reopen(&mut self) {
+        if self.durability == Durability::Durable {
+            self.store = None;
+            self.store = Some((self.open)());
+        }
+        self.check();
+    }
+
+    /// Looks at everything.
+    pub(super) fn check(&mut self) {
+        self.check_contents();
+        let mut destinations: Vec<_> = self.queues.keys().cloned().collect();
+        destinations.push(Destination::new("nobody"));
+        for destination in &destinations {
+            let all: Vec<_> = self.expected(destination, None, usize::MAX);
+            self.check_read(destination, None, usize::MAX);
+            self.check_read(destination, None, 0);
+            self.check_read(destination, None, 1);
+            let middle = all.get(all.len() / 2).map(|message| message.ticket);
+            let last = all.last().map(|message| message.ticket);
+            for ticket in [middle, last].into_iter().flatten() {
+                self.check_read(destination, Some(ticket), 2);
+                // Also one that is not there.
+                self.check_read(destination, ticket.get().checked_sub(1).map(Ticket::new), 3);
+                self.check_read(destination, Some(Ticket::new(ticket.get() + 1)), 3);
+            }
+        }
+    }
+
+    fn check_contents(&mut self) {
+        let name = self.name;
+        let mut contents = ok(name, self.store().contents());
+        assert_eq!(contents.next, self.next, "{name}: `next`");
+        assert_eq!(contents.clock, self.clock, "{name}: `clock`");
+        contents.destinations.retain(|(_, len, _)| *len > 0);
+        let found = contents.destinations.len();
+        assert_eq!(found, self.queues.len(), "{name}: number of destinations");
+        for (destination, len, bytes) in contents.destinations {
+            let Some(queue) = self.queues.get(&destination) else {
+                panic!("{name}: {destination:?} has no messages");
+            };
+            assert_eq!(len, queue.len(), "{name}: messages for {destination:?}");
+            let sizes: usize = queue.values().map(|message| message.size).sum();
+            assert_eq!(bytes, sizes, "{name}: bytes for {destination:?}");
+        }
+    }
+
+    fn check_read(&mut self, destination: &Destination, after: Option<Ticket>, most: usize) {
+        let name = self.name;
+        let mut shown = Vec::new();
+        let read = self
+            .store()
+            .read(destination, after, most, &mut |ticket, message| {
+                let message = ok(name, message).clone();
+                assert_eq!(message.ticket, ticket, "{name}: its ticket");
+                shown.push(message);
+            });
+        ok(name, read);
+        let expected = self.expected(destination, after, most);
+        let tickets = |of: &[Message<Bytes>]| of.iter().map(|it| it.ticket).collect::<Vec<_>>();
+        let what = format!("{name}: {most} of {destination:?} after {after:?}");
+        assert_eq!(tickets(&shown), tickets(&expected), "{what}");
+        for (shown, expected) in shown.iter().zip(&expected) {
+            assert!(same(shown, expected), "{what}: {shown:?}, not {expected:?}");
+        }
+    }
+
+    fn expected(
+        &self,
+        destination: &Destination,
+        after: Option<Ticket>,
+        most: usize,
+    ) -> Vec<Message<Bytes>> {
+        let queue = self.queues.get(destination).into_iter().flatten();
+        let queue = queue.filter(|(ticket, _)| after.is_none_or(|after| **ticket > after));
+        queue.take(most).map(|(_, it)| it.clone()).collect()
+    }
+
+    fn store(&mut self) -> &mut S {
+        self.store.get_or_insert_with(&mut self.open)
+    }
+}
+
+fn same(one: &Message<Bytes>, other: &Message<Bytes>) -> bool {
+    one.destination == other.destination
+        && one.request == other.request
+        && one.size == other.size
+        && one.since == other.since
+        && one.attempts == other.attempts
+        && one.maybe_sent == other.maybe_sent
+}
+
+fn ok<T>(name: &str, result: Result<T, BoxError>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => panic!("{name}: the store failed: {error}"),
+    }
+}

@@ -1,0 +1,165 @@
+//! Tests that every [`Store`] has to pass.
+
+mod check;
+mod model;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Changes, Message, Store, Ticket};
+use crate::{BoxError, Destination};
+use check::Checked;
+
+/// Whether messages outlive their store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// They end with it.
+    Memory,
+    /// They are there when it is opened again.
+    Durable,
+}
+
+/// Tests an implementation of [`Store`]. Call it from a test of yours.
+///
+/// `open` is called with a name that tells the tests apart. It opens the store of this name: a new
+/// one at first, and, if it is durable, the same one each time after that. The one before has been dropped
+/// then.
+///
+/// ```
+/// use tower_conn_retry::outbox::{Durability, MemoryStore, test_store};
+///
+/// test_store(Durability::Memory, |_name| MemoryStore::new());
+/// ```
+///
+/// # Panics
+///
+/// The store does something wrong; the text says what. A store whose methods fail is wrong, too.
+pub fn test_store<S: Store<Bytes>>(durability: Durability, mut open: impl FnMut(&str) -> S) {
+    let mut test = |name: &str, run: fn(&mut Checked<'_, S>)| {
+        let mut open = || open(name);
+        let mut checked = Checked::new(name, durability, &mut open);
+        run(&mut checked);
+        checked.reopen();
+    };
+    test("a new store is empty", |store| store.check());
+    test("order is of tickets", order_is_of_tickets);
+    test("all or nothing", |store| {
+        store.commit([put("a", 0, 1), put("a", 1, 2)], [], 5);
+        // Put and removed at once.
+        store.commit([put("a", 2, 3)], [at("a", 0), at("a", 2)], 6);
+    });
+    test("what is not there is none the less gone", |store| {
+        store.commit([], [at("a", 0)], 0);
+        store.commit([put("a", 3, 1)], [at("a", 2), at("a", 4), at("b", 3)], 0);
+        store.commit([], [at("a", 3), at("a", 3)], 0);
+        store.commit([], [at("a", 3)], 0);
+    });
+    test("tickets are not given twice", |store| {
+        store.commit([put("a", 41, 1)], [], 0);
+        store.commit([], [at("a", 41)], 1);
+        store.reopen();
+        assert_eq!(store.next(), 42, "`next` is above all tickets ever stored");
+    });
+    test("destinations are apart", destinations_are_apart);
+    test("sizes", sizes);
+    test("everything about a message is kept", everything_is_kept);
+    test("many destinations", many_destinations);
+    test("a queue that goes round", a_queue_that_goes_round);
+    for seed in 0..16 {
+        test(&format!("model {seed}"), |store| model::run(store));
+    }
+}
+
+fn order_is_of_tickets<S: Store<Bytes>>(store: &mut Checked<'_, S>) {
+    let puts = [5, 3, 9, 4].map(|ticket| put("a", ticket, 1));
+    store.commit(puts, [], 0);
+    store.commit([put("a", 6, 1)], [], 0);
+    store.commit(
+        [put("a", 0, 1), put("a", 1 << 40, 1), put("a", 255, 1)],
+        [],
+        0,
+    );
+    store.commit([put("a", 256, 1)], [at("a", 4)], 0);
+}
+
+fn destinations_are_apart<S: Store<Bytes>>(store: &mut Checked<'_, S>) {
+    let peer = Message {
+        destination: Destination::default(),
+        ..put("", 0, 1)
+    };
+    let names = ["the peer", "", "\0", "a", "a\0", "b", "à", "A"];
+    let mut puts = vec![peer];
+    for (ticket, name) in (1..).zip(names) {
+        puts.push(put(name, ticket, 1));
+    }
+    store.commit(puts, [], 0);
+    store.reopen();
+    store.commit([], [(Destination::default(), Ticket::new(1))], 0);
+    store.commit([], [(Destination::default(), Ticket::new(0))], 0);
+    store.commit([], [at("", 2)], 0);
+    store.commit([], [at("a", 4)], 0);
+}
+
+fn sizes<S: Store<Bytes>>(store: &mut Checked<'_, S>) {
+    for (ticket, len) in (0..).zip([0, 1, 255, 4_096, 65_537, 3_000_000]) {
+        store.commit([put("a", ticket, len)], [], 0);
+    }
+    store.reopen();
+    for ticket in 0..6 {
+        store.commit([], [at("a", ticket)], 0);
+    }
+}
+
+fn everything_is_kept<S: Store<Bytes>>(store: &mut Checked<'_, S>) {
+    let mut message = put("a", 0, 3);
+    message.since = Duration::from_nanos(u64::MAX);
+    message.attempts = u32::MAX;
+    message.maybe_sent = true;
+    message.size = 0;
+    let other = Message {
+        ticket: Ticket::new(1),
+        size: 1 << 30,
+        maybe_sent: false,
+        attempts: 0,
+        ..message.clone()
+    };
+    store.commit([message, other], [], u64::MAX);
+    store.reopen();
+    store.commit([], [at("a", 0)], 1); // the clock is what was said last
+}
+
+fn many_destinations<S: Store<Bytes>>(store: &mut Checked<'_, S>) {
+    let name = |n: u64| format!("https://{n}.example");
+    let puts = (0..500).map(|n| put(&name(n), n, 1));
+    store.commit(puts.collect::<Vec<_>>(), [], 0);
+    store.reopen();
+    let removes = (0..500).filter(|n| n % 3 > 0);
+    let removes = removes.map(|n| at(&name(n), n));
+    store.commit([], removes.collect::<Vec<_>>(), 0);
+}
+
+fn a_queue_that_goes_round<S: Store<Bytes>>(store: &mut Checked<'_, S>) {
+    for ticket in 0..200_u64 {
+        let remove = ticket.checked_sub(10).map(|gone| at("a", gone));
+        store.commit([put("a", ticket, 64)], remove, ticket);
+    }
+}
+
+/// Bytes that tell each message from others.
+fn put(destination: &str, ticket: u64, len: usize) -> Message<Bytes> {
+    let bytes = (0..len as u64).map(|at| (at.wrapping_mul(31) ^ ticket ^ (at >> 8)) as u8);
+    Message {
+        ticket: Ticket::new(ticket),
+        destination: Destination::new(destination),
+        request: bytes.collect(),
+        size: len + 8,
+        since: Duration::from_millis(ticket & 0xFFFF),
+        attempts: (ticket % 5) as u32,
+        maybe_sent: ticket % 2 == 1,
+    }
+}
+
+fn at(destination: &str, ticket: u64) -> (Destination, Ticket) {
+    (Destination::new(destination), Ticket::new(ticket))
+}

@@ -1,0 +1,22 @@
+//! The outbox's store on disk: real files, with real faults.
+
+#![cfg(all(
+    unix,
+    feature = "outbox-disk",
+    feature = "test-util",
+    feature = "reqwest",
+    feature = "serde"
+))]
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
+mod outbox_disk {
+    mod bounds;
+    mod codecs;
+    mod conformance;
+    mod damage;
+    mod fuzz;
+    mod locks;
+    mod model;
+    mod refused;
+    mod tools;
+}

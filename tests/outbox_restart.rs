@@ -1,0 +1,15 @@
+//! An outbox on disk through restarts, with stores that fail and disks that are full.
+
+#![cfg(all(unix, feature = "outbox-disk"))]
+#![allow(unreachable_pub, dead_code, clippy::unwrap_used)]
+
+#[path = "link/peer.rs"]
+mod peer;
+
+mod outbox_restart {
+    mod bounds;
+    mod failing;
+    mod full;
+    mod leftovers;
+    mod life;
+}
