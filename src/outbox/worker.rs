@@ -117,6 +117,10 @@ where
     /// Starts what can be started. Whether there may be more.
     async fn start_all(&mut self) -> bool {
         while self.flights.len() < WINDOW && !self.outbox.stopped.load(Ordering::Acquire) {
+            // What is over goes before more is read, so that little comes twice after a kill.
+            while let Some(done) = self.landed.pop_front() {
+                self.land(done).await;
+            }
             let Some((ticket, message)) = self.next().await else {
                 return !self.flights.is_empty();
             };
