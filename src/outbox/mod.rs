@@ -141,6 +141,7 @@ mod store;
 #[cfg(feature = "test-util")]
 mod test_store;
 mod ticket;
+mod trim;
 mod unwind;
 mod worker;
 

@@ -1,0 +1,115 @@
+//! The end of a delivery.
+
+use tokio::time::Instant;
+use tower_service::Service;
+
+use super::super::flight::{Done, End, Flight};
+use super::super::meanwhile::meanwhile;
+use super::super::store::Message;
+use super::super::{Outcome, Receipt, Ticket};
+use super::{AGAIN, BATCH, Worker};
+use crate::{BoxError, ConnErrorPolicy, Error, RequestModel};
+
+impl<S, P, R, Req> Worker<S, P, R, Req>
+where
+    S: Service<Req> + Clone,
+    S::Error: Into<BoxError>,
+    P: ConnErrorPolicy<Req>,
+    R: RequestModel<Req>,
+    Req: Send + 'static,
+{
+    /// A delivery is over.
+    pub(super) async fn land(&mut self, done: Done) {
+        let Done { ticket, size, end } = done;
+        match end {
+            // It was counted where it was taken.
+            End::Taken => {}
+            End::Answered => {
+                self.over(ticket);
+                let outcome = Outcome::Delivered;
+                let receipt = Receipt { ticket, outcome };
+                self.outbox.left(&self.destination, size, receipt);
+            }
+            End::Refused(error) => self.refuse(ticket, size, Some(error)).await,
+            End::Panicked => self.refuse(ticket, size, None).await,
+        }
+    }
+
+    pub(super) async fn refuse(&mut self, ticket: Ticket, size: usize, error: Option<Error>) {
+        let found = self.read_again(ticket).await;
+        self.over(ticket);
+        let outcome = Outcome::Refused;
+        match found {
+            Some(message) => self.outbox.bury(message, outcome, error),
+            None => {
+                let receipt = Receipt { ticket, outcome };
+                self.outbox.left(&self.destination, size, receipt);
+            }
+        }
+    }
+
+    pub(super) async fn read_again(&mut self, ticket: Ticket) -> Option<Message<Req>> {
+        let before = ticket.get().checked_sub(1).map(Ticket::new);
+        let copy = self.outbox.copy()?;
+        let keeper = &self.outbox.keeper;
+        let read = keeper.read(&self.destination, before, 1, copy);
+        let found = meanwhile(&mut self.flights, &mut self.landed, read).await;
+        let (found, message) = found.ok()?.into_iter().next()?;
+        message.ok().filter(|_| found == ticket)
+    }
+
+    /// It can't be read.
+    pub(super) fn lose(&mut self, ticket: Ticket) {
+        self.over(ticket);
+        let outcome = Outcome::Unreadable;
+        self.outbox
+            .left(&self.destination, 0, Receipt { ticket, outcome });
+    }
+
+    /// Is not there any more.
+    pub(super) fn over(&mut self, ticket: Ticket) {
+        let mut book = self.outbox.book();
+        if let Some(line) = book.lines.get_mut(&self.destination) {
+            line.slots.remove(&ticket);
+            line.current = None;
+            line.gone.insert(ticket);
+        }
+        drop(book);
+        self.remove.push((self.destination.clone(), ticket));
+        if self.remove.len() >= BATCH {
+            self.settle();
+        }
+    }
+
+    /// When the first delivery under way is too old.
+    pub(super) fn first_ends(&self) -> Option<Instant> {
+        let limit = self.outbox.settings.max_age?;
+        let first = self.flights.iter().map(Flight::since).min()?;
+        let at = self.outbox.at(first.checked_add(limit)?)?;
+        // If it is, an attempt is in flight, which may succeed.
+        let now = Instant::now();
+        Some(if at > now { at } else { now + AGAIN })
+    }
+
+    /// Takes back what is too old, unless an attempt is in flight.
+    pub(super) async fn expire(&mut self) {
+        let Some(limit) = self.outbox.settings.max_age else {
+            return;
+        };
+        let now = self.outbox.clock();
+        let old = |flight: &&Flight<S, P, R, Req>| now.saturating_sub(flight.since()) >= limit;
+        let old = self.flights.iter().filter(old);
+        let taken: Vec<_> = old
+            .filter(|flight| flight.slot().take())
+            .map(Flight::ticket)
+            .collect();
+        for ticket in taken {
+            let message = self.read_again(ticket).await;
+            self.over(ticket);
+            match message {
+                Some(message) => self.outbox.bury(message, Outcome::Expired, None),
+                None => self.lose(ticket),
+            }
+        }
+    }
+}
