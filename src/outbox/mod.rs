@@ -86,6 +86,9 @@
 //! [`in_order`](crate::RetryOnConnErr::in_order) if requests are pipelined on one connection. Destinations don't
 //! block each other.
 //!
+//! A known fault: where a server comes and goes many times a second, a message has been seen before one
+//! that was called earlier. Nothing is lost.
+//!
 //! # Bounds
 //!
 //! An outbox has [limits](OutboxBuilder::limits) of its own, in number and bytes, and says what happens
@@ -112,7 +115,7 @@
 //!
 //! # A store of your own
 //!
-//! Implement [`Store`] to keep messages in a database or a broker: four methods, called one at a time on a
+//! Implement [`Store`] to keep messages in a database or a broker: five methods, called one at a time on a
 //! thread of their own, so that they may block. `test_store` (feature `test-util`) tests it.
 //!
 //! # The runtime
