@@ -249,7 +249,7 @@ impl<Req: Send + 'static> Thread<Req> {
         let Some(outbox) = self.outbox.upgrade() else {
             return;
         };
-        outbox.was_not_stored(destination, size);
+        outbox.gone(destination, size);
         if ack.send(Err(error)).is_err() {
             let outcome = Outcome::NotStored;
             outbox.tell(Receipt { ticket, outcome });

@@ -119,7 +119,7 @@ impl<Req: Send + 'static> Shared<Req> {
         let put = self.keep(message);
         self.book().arrived(&destination, ticket);
         if matches!(put, Put::NotStored) {
-            self.was_not_stored(&destination, size);
+            self.gone(&destination, size);
         }
         if self.is_closed() {
             self.changed.notify_waiters();
@@ -197,13 +197,8 @@ impl<Req: Send + 'static> Shared<Req> {
         next.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
-    /// A store has not taken it.
-    pub(super) fn was_not_stored(&self, destination: &Destination, size: usize) {
-        self.gone(destination, size);
-    }
-
     /// One message less.
-    fn gone(&self, destination: &Destination, size: usize) {
+    pub(super) fn gone(&self, destination: &Destination, size: usize) {
         let mut book = self.book();
         let wakers = book.subtract(destination, size);
         let is_empty = book.len == 0;

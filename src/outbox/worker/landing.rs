@@ -24,27 +24,19 @@ where
         match end {
             // It was counted where it was taken.
             End::Taken => {}
-            End::Answered => {
-                self.over(ticket);
-                let outcome = Outcome::Delivered;
-                let receipt = Receipt { ticket, outcome };
-                self.outbox.left(&self.destination, size, receipt);
-            }
+            End::Answered => self.leaves(ticket, size, Outcome::Delivered),
             End::Refused(error) => self.refuse(ticket, size, Some(error)).await,
             End::Panicked => self.refuse(ticket, size, None).await,
         }
     }
 
     pub(super) async fn refuse(&mut self, ticket: Ticket, size: usize, error: Option<Error>) {
-        let found = self.read_again(ticket).await;
-        self.over(ticket);
-        let outcome = Outcome::Refused;
-        match found {
-            Some(message) => self.outbox.bury(message, outcome, error),
-            None => {
-                let receipt = Receipt { ticket, outcome };
-                self.outbox.left(&self.destination, size, receipt);
+        match self.read_again(ticket).await {
+            Some(message) => {
+                self.over(ticket);
+                self.outbox.bury(message, Outcome::Refused, error);
             }
+            None => self.leaves(ticket, size, Outcome::Refused),
         }
     }
 
@@ -60,10 +52,14 @@ where
 
     /// It can't be read.
     pub(super) fn lose(&mut self, ticket: Ticket) {
+        self.leaves(ticket, 0, Outcome::Unreadable);
+    }
+
+    /// Leaves the outbox, and no dead letter.
+    fn leaves(&mut self, ticket: Ticket, size: usize, outcome: Outcome) {
         self.over(ticket);
-        let outcome = Outcome::Unreadable;
-        self.outbox
-            .left(&self.destination, 0, Receipt { ticket, outcome });
+        let receipt = Receipt { ticket, outcome };
+        self.outbox.left(&self.destination, size, receipt);
     }
 
     /// Is not there any more.
@@ -104,10 +100,11 @@ where
             .map(Flight::ticket)
             .collect();
         for ticket in taken {
-            let message = self.read_again(ticket).await;
-            self.over(ticket);
-            match message {
-                Some(message) => self.outbox.bury(message, Outcome::Expired, None),
+            match self.read_again(ticket).await {
+                Some(message) => {
+                    self.over(ticket);
+                    self.outbox.bury(message, Outcome::Expired, None);
+                }
                 None => self.lose(ticket),
             }
         }
