@@ -13,7 +13,7 @@ use super::more::More;
 use super::slow::Step;
 use crate::classify::may_have_redirected;
 use crate::error::{Cause, Inner};
-use crate::link::{After, Failed, LastError, Table};
+use crate::link::{After, Failed, LastError, Place, Table};
 use crate::mode::Mode;
 use crate::{
     AttemptTimeout, BoxError, ConnError, ConnErrorKind, ConnErrorPolicy, Decision, Error, Failure,
@@ -123,9 +123,12 @@ where
         }
         // Who is told to wait has heard from the peer, not only from a connection.
         let breaks = breaks_one_connection(conn_error.kind()) && conn_error.retry_after().is_none();
-        // What was not sent broke nothing. Where order is strict, nobody may pass the head anyway.
+        // What was not sent broke nothing; who had company is not known to have. Where order is
+        // strict, nobody may pass the head anyway.
         let in_order = table.config().in_order;
-        let blamed = breaks && called && conn_error.sent() == Sent::Maybe && !in_order;
+        let sent = called && conn_error.sent() == Sent::Maybe;
+        let blamed =
+            breaks && sent && !in_order && slow.place.as_ref().is_none_or(Place::was_alone);
         if blamed && slow.attempts > 1 {
             slow.broke = slow.broke.saturating_add(1);
         }

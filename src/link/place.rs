@@ -35,6 +35,12 @@ impl Place {
         self.table.called(&self.destination, self.id);
     }
 
+    /// Whether what broke may be put down to this attempt: it shared its connection with no other
+    /// one of the drain.
+    pub(crate) fn was_alone(&self) -> bool {
+        self.table.was_alone(&self.destination, self.id)
+    }
+
     /// The attempt was answered; `well` if without any error.
     pub(crate) fn answered(mut self, well: bool) {
         self.ended = true;

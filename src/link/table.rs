@@ -113,6 +113,13 @@ impl Table {
         self.known.contains(hash) || self.lock().links.get(destination).is_some_and(known)
     }
 
+    pub(super) fn was_alone(&self, destination: &Destination, id: Id) -> bool {
+        let links = &self.lock().links;
+        links
+            .get(destination)
+            .is_none_or(|entry| entry.link.was_alone(id))
+    }
+
     pub(crate) fn last_error(&self, destination: &Destination) -> Option<LastError> {
         self.lock().links.get(destination)?.last.clone()
     }

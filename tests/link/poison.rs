@@ -127,3 +127,30 @@ async fn in_order_nobody_passes_the_head() {
         call.await.unwrap().unwrap();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn rule_8_who_broke_in_company_is_not_blamed() {
+    // An HTTP/2 connection takes several requests at once, and breaks under all of them.
+    let peer = Peer::that(REFUSED);
+    let service = peer.behind(steady());
+    let calls = burst(&service, 0..20);
+    settle().await;
+    for (head, answers) in [(0, 4), (4, 4), (8, 1)] {
+        peer.forget_attempts();
+        let mut left = answers;
+        peer.now(move |_| match left {
+            0 => Does::FailAfter(MS, io::ErrorKind::ConnectionReset),
+            _ => {
+                left -= 1;
+                Does::Answer
+            }
+        });
+        pass(105 * MS).await;
+        assert_eq!(peer.attempts()[0], head, "nobody is passed over");
+        assert!(answers == 1 || peer.most_in_flight() == 8);
+    }
+    peer.now_does(Does::Answer);
+    for (number, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.await.unwrap().unwrap(), number as u64);
+    }
+}

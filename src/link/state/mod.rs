@@ -87,6 +87,8 @@ enum Phase {
         turn: Option<Turn>,
         /// When the last one of them counts as abandoned.
         until: Option<Time>,
+        /// The one that has been the only one so far.
+        alone: Option<Id>,
     },
 }
 
@@ -103,6 +105,8 @@ struct Flight {
     size: usize,
     /// It takes a place in the window of the drain after this recovery.
     recovery: u64,
+    /// Others of the drain were in flight meanwhile, perhaps on the same connection.
+    in_company: bool,
 }
 
 struct Waiter<W> {

@@ -8,12 +8,12 @@ use crate::backoff::FIRST_STEP;
 
 impl<W> Link<W> {
     pub(super) fn recover(&mut self, now: Time) {
-        let (window, flying, turn, until) = (1, 0, None, None);
         self.phase = Phase::Draining {
-            window,
-            flying,
-            turn,
-            until,
+            window: 1,
+            flying: 0,
+            turn: None,
+            until: None,
+            alone: None,
         };
         self.recoveries += 1;
         self.since = now;
@@ -133,9 +133,13 @@ impl<W> Link<W> {
         let head = self.waiting.keys().next().copied();
         let abandoned = ends.map(|at| at.saturating_add(self.patience()));
         if let Some(waiter) = self.waiting.remove(&id) {
-            let (size, recovery) = (waiter.size, self.recoveries);
             self.old.extend(waiter.wake);
-            self.flying.insert(id, Flight { size, recovery });
+            let flight = Flight {
+                size: waiter.size,
+                recovery: self.recoveries,
+                in_company: false,
+            };
+            self.flying.insert(id, flight);
         }
         match &mut self.phase {
             Phase::Down { .. } | Phase::Probing { .. } => {
@@ -150,12 +154,22 @@ impl<W> Link<W> {
                 flying,
                 turn,
                 until,
+                alone,
                 ..
             } => {
                 let (of, given, taken) = (id, now, true);
                 *turn = Some(Turn { of, given, taken });
-                *flying += 1;
                 *until = abandoned;
+                let other = alone.replace(id);
+                if *flying > 0 {
+                    *alone = None;
+                    for id in other.into_iter().chain([id]) {
+                        if let Some(flight) = self.flying.get_mut(&id) {
+                            flight.in_company = true;
+                        }
+                    }
+                }
+                *flying += 1;
             }
             Phase::Up => {}
         }
@@ -177,6 +191,11 @@ impl<W> Link<W> {
             }
         }
         Some(flight.size)
+    }
+
+    /// Whether no other attempt of its drain was in flight at any time of this one.
+    pub(crate) fn was_alone(&self, id: Id) -> bool {
+        self.flying.get(&id).is_none_or(|flight| !flight.in_company)
     }
 
     pub(super) fn give_back_turn(&mut self, id: Id) {
