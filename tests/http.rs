@@ -19,6 +19,9 @@ mod passed_through;
 mod redirects;
 #[path = "http/reqwest.rs"]
 mod reqwest;
+#[cfg(feature = "reqwest-0-12")]
+#[path = "http/reqwest_0_12.rs"]
+mod reqwest_0_12;
 #[path = "http/unavailable.rs"]
 mod unavailable;
 #[path = "http/upload_server.rs"]

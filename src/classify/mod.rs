@@ -73,7 +73,7 @@
 //! a connection that it gets first), nothing in the second one's error tells about the first: give
 //! each a call of its own. So it is with redirects: for reqwest this is about the *last hop*; an
 //! earlier one may have been read. Its requests are taken care of; for other clients that follow
-//! redirects by themselves (reqwest 0.12, ureq 2, …) switch that off, or take [`Sent::No`] as
+//! redirects by themselves (ureq 2, …) switch that off, or take [`Sent::No`] as
 //! [`Sent::Maybe`] in a [policy](crate::ConnErrorPolicy). Nothing is proof in an error of ureq 3's.
 //!
 //! # What can't be seen
@@ -97,7 +97,6 @@
 //! | jsonrpsee | silence | `ClientError::RequestTimeout` (`RestartNeeded` comes for bad answers, too) |
 //! | fastwebsockets | closed | `WebSocketError::UnexpectedEOF` |
 //! | bb8, deadpool | no connection in time (bb8: for any reason, a wrong password too) | `RunError::TimedOut`; `PoolError::Timeout` |
-//! | reqwest 0.12 | its timeouts | `is_timeout()` |
 //! | redis before 1.0 | most | `is_io_error()`, `is_timeout()` |
 //! | attohttpc, other blocking clients | a socket's own timeout | `io::ErrorKind::WouldBlock` |
 //!
@@ -145,7 +144,7 @@ mod native_tls;
 mod own;
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(feature = "reqwest")]
+#[cfg(any(feature = "reqwest", feature = "reqwest-0-12"))]
 mod reqwest;
 #[cfg(feature = "rustls")]
 mod rustls;
@@ -189,7 +188,7 @@ const FAMILIES: &[walk::Inspect] = &[
     hyper_util::inspect,
     #[cfg(feature = "h2")]
     h2::inspect,
-    #[cfg(feature = "reqwest")]
+    #[cfg(any(feature = "reqwest", feature = "reqwest-0-12"))]
     reqwest::inspect,
     #[cfg(feature = "tonic")]
     tonic::inspect,
@@ -210,9 +209,9 @@ const FAMILIES: &[walk::Inspect] = &[
 /// Whether it comes from a client that may have followed redirects, whatever the request's type says:
 /// an `http::Request` may be made reqwest's further in.
 pub(crate) fn may_have_redirected(error: &(dyn Error + 'static)) -> bool {
-    #[cfg(feature = "reqwest")]
-    return steps(error).any(|error| cast::<::reqwest::Error>(error).is_some());
-    #[cfg(not(feature = "reqwest"))]
+    #[cfg(any(feature = "reqwest", feature = "reqwest-0-12"))]
+    return steps(error).any(reqwest::is_error);
+    #[cfg(not(any(feature = "reqwest", feature = "reqwest-0-12")))]
     {
         let _ = error;
         false

@@ -1,39 +1,86 @@
-//! reqwest.
+//! reqwest, of both versions that are in use.
 //!
 //! What is seen here is about the last hop. Whoever asks about the *request* has to know whether
 //! the client follows redirects.
 
 use std::error::Error;
 
-use reqwest::Error as ReqwestError;
-
 use super::ConnErrorKind;
 use super::context::Context;
 use super::walk::{Flow, cast, is_bounded};
 
-pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
-    let Some(reqwest) = cast::<ReqwestError>(error) else {
-        return Flow::Pass;
+/// What the client was at.
+enum Stage {
+    /// A mistake of the caller's, or an answer.
+    Other,
+    /// Reading the answer.
+    Decode,
+    /// Reading the caller's own body, unless the answer was being read.
+    Body,
+    /// Anything else.
+    Request,
+}
+
+macro_rules! stage {
+    ($reqwest:expr) => {
+        match $reqwest {
+            it if it.is_builder() || it.is_redirect() || it.is_status() => Stage::Other,
+            it if it.is_decode() => Stage::Decode,
+            it if it.is_body() => Stage::Body,
+            _ => Stage::Request,
+        }
     };
-    if reqwest.is_builder() || reqwest.is_redirect() || reqwest.is_status() {
-        return Flow::NotConn;
+}
+
+pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
+    // The types behind these predicates are private. Each of them walks the whole chain.
+    #[cfg(feature = "reqwest")]
+    if let Some(reqwest) = cast::<reqwest::Error>(error) {
+        let is_timeout = || is_bounded(error) && reqwest.is_timeout();
+        let is_dns = || is_bounded(error) && reqwest.is_dns();
+        return look(stage!(reqwest), is_timeout, is_dns, context);
     }
-    if reqwest.is_decode() {
-        // Reading the answer: either its content is bad, or the connection broke below it.
-        context.set_content(true);
-    } else if reqwest.is_body() && !context.is_content() {
-        // Not reading the answer, so it is the caller's own body.
-        return Flow::NotConn;
+    #[cfg(feature = "reqwest-0-12")]
+    if let Some(reqwest) = cast::<reqwest_0_12::Error>(error) {
+        let is_timeout = || is_bounded(error) && reqwest.is_timeout();
+        let is_dns = || false; // it has no such predicate, but passes on what the resolver said
+        return look(stage!(reqwest), is_timeout, is_dns, context);
     }
-    // The types behind these two are private. Each of the predicates walks the whole chain.
-    if is_bounded(error) {
-        if reqwest.is_timeout() {
-            context.note(ConnErrorKind::Timeout);
-        }
-        if reqwest.is_dns() {
-            context.set_resolving();
-            context.note(ConnErrorKind::Dns);
-        }
+    Flow::Pass
+}
+
+fn look<'a>(
+    stage: Stage,
+    is_timeout: impl FnOnce() -> bool,
+    is_dns: impl FnOnce() -> bool,
+    context: &mut Context,
+) -> Flow<'a> {
+    match stage {
+        Stage::Other => return Flow::NotConn,
+        // Either the content is bad, or the connection broke below it.
+        Stage::Decode => context.set_content(true),
+        Stage::Body if !context.is_content() => return Flow::NotConn,
+        Stage::Body | Stage::Request => {}
+    }
+    if is_timeout() {
+        context.note(ConnErrorKind::Timeout);
+    }
+    if is_dns() {
+        context.set_resolving();
+        context.note(ConnErrorKind::Dns);
     }
     Flow::Next
+}
+
+/// Whether it is an error of reqwest's, which follows redirects unless it is told not to.
+pub(super) fn is_error(error: &(dyn Error + 'static)) -> bool {
+    #[cfg(feature = "reqwest")]
+    if cast::<reqwest::Error>(error).is_some() {
+        return true;
+    }
+    #[cfg(feature = "reqwest-0-12")]
+    if cast::<reqwest_0_12::Error>(error).is_some() {
+        return true;
+    }
+    false
 }

@@ -135,10 +135,8 @@ fn uri_len(uri: &Uri) -> usize {
 
 #[inline]
 fn origin(uri: &Uri) -> Option<Origin<'_>> {
-    Some(Origin {
-        scheme: uri.scheme_str().unwrap_or("http"),
-        authority: uri.authority()?.as_str(),
-    })
+    let scheme = uri.scheme_str().unwrap_or("http");
+    Some(Origin::new(scheme, uri.authority()?.as_str()))
 }
 
 #[cfg(test)]

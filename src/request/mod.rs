@@ -7,7 +7,7 @@ mod model;
 #[cfg(feature = "http")]
 mod origin;
 mod plain;
-#[cfg(feature = "reqwest")]
+#[cfg(any(feature = "reqwest", feature = "reqwest-0-12"))]
 mod reqwest;
 mod unsent;
 
@@ -52,7 +52,7 @@ use std::error::Error;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be replayed: it does not implement `Replayable`",
     label = "not `Replayable`",
-    note = "`http::Request` needs the feature `http` and a body that is `Clone`, `reqwest::Request` the feature `reqwest`",
+    note = "`http::Request` needs the feature `http` and a body that is `Clone`, `reqwest::Request` the feature `reqwest` (`reqwest-0-12` for that version)",
     note = "for any request that is `Clone`, say `RetryOnConnErr::new().clone_requests()`"
 )]
 pub trait Replayable: Sized {

@@ -3,11 +3,15 @@ use super::Destination;
 /// What fails together in HTTP: the scheme, and the authority without its credentials and without
 /// the scheme's own port.
 pub(super) struct Origin<'a> {
-    pub(super) scheme: &'a str,
-    pub(super) authority: &'a str,
+    scheme: &'a str,
+    authority: &'a str,
 }
 
-impl Origin<'_> {
+impl<'a> Origin<'a> {
+    pub(super) fn new(scheme: &'a str, authority: &'a str) -> Self {
+        Self { scheme, authority }
+    }
+
     pub(super) fn destination(&self) -> Destination {
         let host = without_credentials(self.without_implied_port()).to_ascii_lowercase();
         Destination::new(format!("{}://{host}", self.scheme))
@@ -95,10 +99,6 @@ const fn zero_byte(word: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn origin<'a>(scheme: &'a str, authority: &'a str) -> Origin<'a> {
-        Origin { scheme, authority }
-    }
-
     #[test]
     fn the_hash_is_equal_where_the_destination_is_and_only_there() {
         let mut seen: Vec<(Destination, u64)> = Vec::new();
@@ -126,7 +126,7 @@ mod tests {
                 ] {
                     for port in ["", ":80", ":443", ":8080", ":", ":8"] {
                         let authority = format!("{user}{host}{port}");
-                        let origin = origin(scheme, &authority);
+                        let origin = Origin::new(scheme, &authority);
                         seen.push((origin.destination(), origin.hash64()));
                     }
                 }
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_destination_has_neither_credentials_nor_the_schemes_own_port() {
-        let name = |scheme, authority| origin(scheme, authority).destination().to_string();
+        let name = |scheme, authority| Origin::new(scheme, authority).destination().to_string();
         assert_eq!(name("http", "Robot:80"), "http://robot");
         assert_eq!(name("http", "robot:443"), "http://robot:443");
         assert_eq!(name("https", "u:p@robot:443"), "https://robot");

@@ -142,24 +142,33 @@ impl<B> KeyedRequest for http::Request<B> {
     }
 }
 
-#[cfg(feature = "reqwest")]
-impl KeyedRequest for reqwest::Request {
-    fn method_ref(&self) -> &Method {
-        self.method()
-    }
+#[cfg(any(feature = "reqwest", feature = "reqwest-0-12"))]
+macro_rules! of_reqwest {
+    ($it:ty) => {
+        impl KeyedRequest for $it {
+            fn method_ref(&self) -> &Method {
+                self.method()
+            }
 
-    fn headers_ref(&self) -> &HeaderMap {
-        self.headers()
-    }
+            fn headers_ref(&self) -> &HeaderMap {
+                self.headers()
+            }
 
-    fn headers_mut_ref(&mut self) -> &mut HeaderMap {
-        self.headers_mut()
-    }
+            fn headers_mut_ref(&mut self) -> &mut HeaderMap {
+                self.headers_mut()
+            }
+        }
+
+        impl sealed::Sealed for $it {}
+    };
 }
+
+#[cfg(feature = "reqwest")]
+of_reqwest!(reqwest::Request);
+#[cfg(feature = "reqwest-0-12")]
+of_reqwest!(reqwest_0_12::Request);
 
 mod sealed {
     pub trait Sealed {}
     impl<B> Sealed for http::Request<B> {}
-    #[cfg(feature = "reqwest")]
-    impl Sealed for reqwest::Request {}
 }

@@ -18,20 +18,29 @@ impl<B> HasStatus for http::Response<B> {
     }
 }
 
-#[cfg(feature = "reqwest")]
-impl HasStatus for reqwest::Response {
-    fn status_code(&self) -> StatusCode {
-        self.status()
-    }
+#[cfg(any(feature = "reqwest", feature = "reqwest-0-12"))]
+macro_rules! of_reqwest {
+    ($it:ty) => {
+        impl HasStatus for $it {
+            fn status_code(&self) -> StatusCode {
+                self.status()
+            }
 
-    fn into_headers(mut self) -> HeaderMap {
-        std::mem::take(self.headers_mut())
-    }
+            fn into_headers(mut self) -> HeaderMap {
+                std::mem::take(self.headers_mut())
+            }
+        }
+
+        impl sealed::Sealed for $it {}
+    };
 }
+
+#[cfg(feature = "reqwest")]
+of_reqwest!(reqwest::Response);
+#[cfg(feature = "reqwest-0-12")]
+of_reqwest!(reqwest_0_12::Response);
 
 mod sealed {
     pub trait Sealed {}
     impl<B> Sealed for http::Response<B> {}
-    #[cfg(feature = "reqwest")]
-    impl Sealed for reqwest::Response {}
 }

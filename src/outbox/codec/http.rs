@@ -4,8 +4,8 @@ use http::Request;
 use super::{Codec, parts};
 use crate::BoxError;
 
-/// Stores HTTP requests: `http::Request` with a body of `Bytes` or `Vec<u8>`, and, with the feature `reqwest`,
-/// `reqwest::Request`.
+/// Stores HTTP requests: `http::Request` with a body of `Bytes` or `Vec<u8>`, and, with the feature `reqwest`
+/// or `reqwest-0-12`, `reqwest::Request`.
 ///
 /// | | is stored |
 /// |---|---|

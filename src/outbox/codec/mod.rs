@@ -6,7 +6,7 @@ mod http;
 mod json;
 #[cfg(feature = "http")]
 mod parts;
-#[cfg(feature = "reqwest")]
+#[cfg(any(feature = "reqwest", feature = "reqwest-0-12"))]
 mod reqwest;
 
 #[cfg(feature = "http")]
