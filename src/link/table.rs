@@ -231,8 +231,10 @@ impl Table {
             self.run(|state, _, effects| {
                 effects.in_task = true;
                 let superfluous = state.link(destination, effects, |entry, wakes| {
-                    entry.link.delay(delay, at, wakes);
-                    entry.delays.replace(delays)
+                    match entry.link.delay(delay, at, wakes) {
+                        true => entry.delays.replace(delays),
+                        false => Some(delays),
+                    }
                 });
                 effects.trash.extend(superfluous.flatten());
             });

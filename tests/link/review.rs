@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Wake, Waker};
 
@@ -191,6 +192,30 @@ impl Observer for Wakes {
             links.wake();
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_16_a_wake_while_the_next_delay_is_drawn_is_not_overridden_by_it() {
+    let peer = Peer::that(REFUSED);
+    let links: Arc<OnceLock<Links>> = Arc::default();
+    let (wakes, drawn) = (links.clone(), Arc::new(AtomicBool::new(false)));
+    let backoff = move || {
+        let (wakes, drawn) = (wakes.clone(), drawn.clone());
+        (0..).map(move |n| {
+            if !drawn.swap(true, Ordering::Relaxed) {
+                wakes.get().unwrap().wake(); // as another thread might just then
+            }
+            100 * MS * 2u32.pow(n)
+        })
+    };
+    let service = peer.behind(RetryOnConnErr::new().backoff(backoff));
+    let _ = links.set(service.links());
+    let _held = send(&service, message(1));
+    pass(SECOND).await;
+    let first = peer.times()[0];
+    let after = peer.times();
+    let after: Vec<_> = after.iter().map(|at| (*at - first).as_millis()).collect();
+    assert_eq!(after, [0, 0, 100, 300, 700]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -39,6 +39,8 @@ pub(crate) struct Link<W> {
     disturbed: Option<Time>,
     /// The backoff's last delay.
     delay: Duration,
+    /// It went down, and its next delay is still to be drawn.
+    awaits_delay: bool,
     /// The peer does not want to be probed earlier.
     not_before: Time,
     /// Attempts in this outage.
@@ -173,6 +175,7 @@ impl<W> Link<W> {
             since: now,
             disturbed: None,
             delay: FIRST_STEP,
+            awaits_delay: false,
             not_before: Time::ZERO,
             attempts: 0,
             waiting: BTreeMap::new(),
@@ -306,6 +309,7 @@ impl<W> Link<W> {
         if let Some(pause) = pause {
             let probe_at = now.saturating_add(pause);
             self.phase = Phase::Down { probe_at };
+            self.awaits_delay = matches!(after, After::WentDown { .. });
         }
         if !self.is_up() {
             self.not_before = self.not_before.max(how.not_before);
@@ -324,13 +328,18 @@ impl<W> Link<W> {
         after
     }
 
-    /// The backoff's next delay, counted from `from`.
-    pub(crate) fn delay(&mut self, delay: Duration, from: Time, wakes: &mut Vec<W>) {
+    /// The backoff's next delay, counted from `from`. `false` if it was [woken](Self::wake) meanwhile, so
+    /// that it begins from the first step.
+    pub(crate) fn delay(&mut self, delay: Duration, from: Time, wakes: &mut Vec<W>) -> bool {
+        if !std::mem::take(&mut self.awaits_delay) {
+            return false;
+        }
         self.delay = delay.max(MIN_DELAY);
         if let Phase::Down { probe_at } = &mut self.phase {
             *probe_at = self.not_before.max(from.saturating_add(self.delay));
         }
         self.settle(from, wakes);
+        true
     }
 
     /// A request gives up its place: cancelled, expired, or in a panic.
@@ -369,6 +378,7 @@ impl<W> Link<W> {
             return false;
         }
         self.delay = FIRST_STEP;
+        self.awaits_delay = false;
         self.not_before = Time::ZERO;
         if let Phase::Down { probe_at } = &mut self.phase {
             *probe_at = now;
