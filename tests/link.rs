@@ -17,6 +17,7 @@ mod link {
     mod retry_after;
     mod review;
     mod review2;
+    mod stalled;
     mod stress;
     mod time;
     mod unclonable;

@@ -1,5 +1,6 @@
 use std::future::Future;
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -116,6 +117,25 @@ impl<S, Req, P, R, M: Mode<Req>> Call<S, Req, P, R, M> {
         }
         let limit = self.shared.table.config().give_up_after?;
         self.more.clock().since()?.checked_add(limit)
+    }
+
+    /// The first attempt is in flight, and nobody waits for what comes of it.
+    #[inline]
+    pub(super) fn is_first(&self) -> bool {
+        matches!(*self.more, More::Clock(_))
+    }
+
+    /// Polls the attempt in flight. If others wait for what comes of it, they hear of it too.
+    pub(super) fn poll_in_flight<F: Future>(
+        &mut self,
+        attempt: Pin<&mut F>,
+        cx: &mut Context<'_>,
+    ) -> Poll<F::Output> {
+        let place = self.more.slow().place.as_mut();
+        match place.map(|place| place.alert(cx.waker())) {
+            Some(waker) => attempt.poll(&mut Context::from_waker(&waker)),
+            None => attempt.poll(cx),
+        }
     }
 
     /// Ready when the attempt in flight, or on its way, has taken too long.

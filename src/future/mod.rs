@@ -75,9 +75,10 @@ where
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Only the way of an attempt that is answered at its first poll is in line.
+        // Only the way of a first attempt that is answered at its first poll is in line.
         let mut this = self.as_mut().project();
-        let seen = match this.attempt.as_mut().as_pin_mut() {
+        let first = this.attempt.as_mut().as_pin_mut();
+        let seen = match first.filter(|_| this.call.is_first()) {
             Some(attempt) => match attempt.poll(cx) {
                 Poll::Ready(Ok(response)) => {
                     this.attempt.set(None);
@@ -153,7 +154,19 @@ where
     ) -> Poll<Result<S::Response, Error>> {
         loop {
             let mut this = self.as_mut().project();
-            if let Some(seen) = seen {
+            let attempt = this.attempt.as_mut().as_pin_mut();
+            if let (None, Some(attempt)) = (&seen, attempt) {
+                seen = match this.call.poll_in_flight(attempt, cx) {
+                    Poll::Ready(Ok(response)) => {
+                        this.attempt.set(None);
+                        this.call.succeeded();
+                        return Poll::Ready(Ok(response));
+                    }
+                    Poll::Ready(Err(error)) => Some(Poll::Ready(error)),
+                    Poll::Pending => Some(Poll::Pending),
+                };
+            }
+            if let Some(seen) = seen.take() {
                 let error = match seen {
                     Poll::Ready(error) => error.into(),
                     Poll::Pending => {
@@ -166,17 +179,6 @@ where
             }
             let attempt = ready!(this.call.poll_attempt(cx))?;
             this.attempt.set(Some(attempt));
-            let attempt = this.attempt.as_mut().as_pin_mut();
-            seen = match attempt.map(|attempt| attempt.poll(cx)) {
-                Some(Poll::Ready(Ok(response))) => {
-                    this.attempt.set(None);
-                    this.call.succeeded();
-                    return Poll::Ready(Ok(response));
-                }
-                Some(Poll::Ready(Err(error))) => Some(Poll::Ready(error)),
-                Some(Poll::Pending) => Some(Poll::Pending),
-                None => None,
-            };
         }
     }
 }

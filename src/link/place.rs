@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::Table;
+use super::alert::Alert;
 use super::state::{Answer, Id, Time};
 use crate::Destination;
 
@@ -9,23 +10,28 @@ use crate::Destination;
 pub(crate) struct Place {
     table: Arc<Table>,
     destination: Destination,
+    /// [`ENDED`] when there is nothing to give up any more.
     id: Id,
-    ended: bool,
+    /// Of the attempt in flight.
+    alert: Option<Arc<Alert>>,
 }
+
+/// No call's number: those have 63 bits. A flag beside it would take eight bytes.
+const ENDED: Id = Id::MAX;
 
 impl Place {
     pub(super) fn new(table: Arc<Table>, destination: Destination, id: Id) -> Self {
-        let ended = false;
         Self {
             table,
             destination,
             id,
-            ended,
+            alert: None,
         }
     }
 
     /// Is it this one's turn? An attempt that it starts now is over at `ends`.
-    pub(crate) fn ask(&self, ends: Option<Time>, waker: &Waker) -> Answer {
+    pub(crate) fn ask(&mut self, ends: Option<Time>, waker: &Waker) -> Answer {
+        self.alert = None; // whatever still has it is about an attempt that is over
         self.table
             .ask(&self.destination, self.id, ends, waker.clone())
     }
@@ -33,6 +39,16 @@ impl Place {
     /// The attempt has called the service.
     pub(crate) fn called(&self) {
         self.table.called(&self.destination, self.id);
+    }
+
+    /// The waker for a poll of the attempt in flight.
+    pub(crate) fn alert(&mut self, task: &Waker) -> Waker {
+        if let Some(alert) = &self.alert {
+            alert.polled(&self.table, task);
+            return Waker::from(alert.clone());
+        }
+        let alert = Alert::new(&self.table, &self.destination, self.id, task);
+        Waker::from(self.alert.insert(alert).clone())
     }
 
     /// Whether what broke may be put down to this attempt: it shared its connection with no other
@@ -43,19 +59,19 @@ impl Place {
 
     /// The attempt was answered; `well` if without any error.
     pub(crate) fn answered(mut self, well: bool) {
-        self.ended = true;
-        self.table.answered(&self.destination, self.id, well);
+        let id = std::mem::replace(&mut self.id, ENDED);
+        self.table.answered(&self.destination, id, well);
     }
 
     /// The table has freed it already.
     pub(crate) fn forget(mut self) {
-        self.ended = true;
+        self.id = ENDED;
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if !self.ended {
+        if self.id != ENDED {
             self.table.leave(&self.destination, self.id);
         }
     }

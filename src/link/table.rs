@@ -299,6 +299,25 @@ impl Table {
         });
     }
 
+    /// The attempt has something to say.
+    pub(super) fn woken(&self, destination: &Destination, id: Id) {
+        self.run(|state, now, effects| {
+            state.link(destination, effects, |entry, wakes| {
+                entry.link.woken(id, now, wakes)
+            });
+        });
+    }
+
+    /// Its caller has come to hear it.
+    pub(super) fn polled(&self, destination: &Destination, id: Id) {
+        self.run(|state, now, effects| {
+            effects.in_task = true;
+            state.link(destination, effects, |entry, wakes| {
+                entry.link.polled(id, now, wakes)
+            });
+        });
+    }
+
     pub(super) fn leave(&self, destination: &Destination, id: Id) {
         self.run(|state, now, effects| {
             effects.passes = true;

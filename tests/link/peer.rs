@@ -24,6 +24,8 @@ pub enum Does {
     /// Answers, or fails, after this time.
     AnswerAfter(Duration),
     FailAfter(Duration, io::ErrorKind),
+    /// Answers after so many times 10 ms, each of which wakes its caller.
+    AnswerInSteps(u32),
 }
 
 pub const REFUSED: Does = Does::Fail(io::ErrorKind::ConnectionRefused);
@@ -211,6 +213,11 @@ impl Service<Message> for Client {
                 Does::Refuse => return Err(io::ErrorKind::InvalidData.into()),
                 Does::Hang => std::future::pending().await,
                 Does::AnswerAfter(time) => sleep(time).await,
+                Does::AnswerInSteps(steps) => {
+                    for _ in 0..steps {
+                        sleep(10 * MS).await;
+                    }
+                }
                 Does::FailAfter(time, kind) => {
                     sleep(time).await;
                     return Err(kind.into());

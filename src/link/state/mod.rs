@@ -5,7 +5,7 @@
 mod turns;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::Reason;
@@ -51,6 +51,8 @@ pub(crate) struct Link<W> {
     skipped: BTreeMap<Id, Waiter<W>>,
     /// Held requests with an attempt in flight.
     flying: BTreeMap<Id, Flight>,
+    /// Those of them, of this probe or drain, whose callers were woken and have not come yet.
+    woken: BTreeSet<(Time, Id)>,
     /// Verdicts that their waiters have not heard yet.
     failed: BTreeMap<Id, Reason>,
     bytes: usize,
@@ -109,6 +111,8 @@ struct Flight {
     recovery: u64,
     /// Others of the drain were in flight meanwhile, perhaps on the same connection.
     in_company: bool,
+    /// When its caller was woken who has not come yet.
+    woken: Option<Time>,
 }
 
 struct Waiter<W> {
@@ -181,6 +185,7 @@ impl<W> Link<W> {
             waiting: BTreeMap::new(),
             skipped: BTreeMap::new(),
             flying: BTreeMap::new(),
+            woken: BTreeSet::new(),
             failed: BTreeMap::new(),
             bytes: 0,
             told: [None, None],
@@ -309,6 +314,7 @@ impl<W> Link<W> {
         if let Some(pause) = pause {
             let probe_at = now.saturating_add(pause);
             self.phase = Phase::Down { probe_at };
+            self.woken.clear();
             self.awaits_delay = matches!(after, After::WentDown { .. });
         }
         if !self.is_up() {

@@ -26,6 +26,8 @@ enum Step {
     },
     /// The caller at this place (modulo their number) is polled, if it was woken.
     Poll(usize),
+    /// The attempt at this place has something to say: its caller is woken.
+    Stir(usize),
     /// The attempt at this place is answered; `well` if without an error.
     Answer(usize, bool),
     /// The attempt at this place fails.
@@ -72,6 +74,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (proptest::option::of(kind()), 0..5u32).prop_map(|(fails, broke)| Step::Call { fails, broke }),
         4 => place.clone().prop_map(Step::Poll),
+        2 => place.clone().prop_map(Step::Stir),
         3 => (place.clone(), any::<bool>()).prop_map(|(n, well)| Step::Answer(n, well)),
         3 => (place.clone(), kind(), any::<bool>()).prop_map(|(n, kind, stays)| Step::Fail(n, kind, stays)),
         2 => place.prop_map(Step::Drop),
@@ -100,6 +103,8 @@ struct Caller {
     immediate: bool,
     broke: u32,
     woken: bool,
+    /// When its attempt stirred, if it was not polled since.
+    stirred: Option<Time>,
     timer: Option<Time>,
 }
 
@@ -184,6 +189,7 @@ impl World {
             immediate: false,
             broke,
             woken: true,
+            stirred: None,
             timer: None,
         };
         self.callers.insert(id, caller);
@@ -223,7 +229,10 @@ impl World {
                 caller.does = Does::Flies;
                 self.change(|link, now, wakes| link.called(id, now, wakes));
             }
-            Does::Flies => {}
+            Does::Flies => {
+                caller.stirred = None;
+                self.change(|link, now, wakes| link.polled(id, now, wakes));
+            }
             Does::Waits => {
                 caller.timer = None;
                 let deadline = Some(Duration::from_secs(3600));
@@ -232,12 +241,18 @@ impl World {
                 {
                     Answer::Go { probe } => {
                         assert!(!probe || now >= self.not_before, "left alone");
-                        assert!(!probe || !self.callers.values().any(|caller| caller.probes));
+                        let patience = self.link.patience();
+                        let mut others = self.callers.values().filter(|caller| {
+                            let stalled = |at| now >= at + patience;
+                            caller.probes && !caller.stirred.is_some_and(stalled)
+                        });
+                        assert!(!probe || others.next().is_none(), "one probe at a time");
                         self.gone.push(id);
                         let caller = self.callers.get_mut(&id).expect("there");
                         caller.does = Does::Readies;
                         caller.began = now;
                         caller.probes = probe;
+                        caller.stirred = None;
                         caller.woken = true;
                     }
                     Answer::Wait => {}
@@ -350,6 +365,14 @@ impl World {
             Step::Poll(n) => {
                 if let Some(id) = self.at(n, |_| true) {
                     self.poll(id);
+                }
+            }
+            Step::Stir(n) => {
+                if let Some(id) = self.at(n, |caller| caller.does == Does::Flies) {
+                    let caller = self.callers.get_mut(&id).expect("there");
+                    caller.stirred.get_or_insert(self.now);
+                    caller.woken = true;
+                    self.change(|link, now, wakes| link.woken(id, now, wakes));
                 }
             }
             Step::Answer(n, well) => {

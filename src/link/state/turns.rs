@@ -16,6 +16,7 @@ impl<W> Link<W> {
             alone: None,
         };
         self.recoveries += 1;
+        self.woken.clear();
         self.since = now;
         self.disturbed = Some(now);
         self.not_before = Time::ZERO;
@@ -97,7 +98,62 @@ impl<W> Link<W> {
         if first != Some(id) {
             self.skip(first);
         }
+        if self.stalled().is_some_and(|at| now >= at) {
+            self.abandon_stalled();
+        }
         true
+    }
+
+    /// An attempt in flight has something to say, and its caller was woken to hear it. If it does not
+    /// come within a backoff step, it is stalled, and the turn passes on.
+    pub(crate) fn woken(&mut self, id: Id, now: Time, wakes: &mut Vec<W>) {
+        let of_now = |flight: &Flight| match self.phase {
+            Phase::Probing { by, .. } => by == id,
+            Phase::Draining { .. } => flight.recovery == self.recoveries,
+            Phase::Up | Phase::Down { .. } => false,
+        };
+        let flight = self.flying.get_mut(&id);
+        if let Some(flight) = flight.filter(|flight| of_now(flight) && flight.woken.is_none()) {
+            flight.woken = Some(now);
+            self.woken.insert((now, id));
+            self.settle(now, wakes);
+        }
+    }
+
+    /// The caller of an attempt in flight has come, whatever for.
+    pub(crate) fn polled(&mut self, id: Id, now: Time, wakes: &mut Vec<W>) {
+        if let Some(flight) = self.flying.get_mut(&id) {
+            if let Some(at) = flight.woken.take() {
+                self.woken.remove(&(at, id));
+                self.settle(now, wakes);
+            }
+        }
+    }
+
+    /// When the attempts in flight, if all their callers were woken and do not come, are waited for
+    /// no longer.
+    fn stalled(&self) -> Option<Time> {
+        let in_flight = match self.phase {
+            Phase::Up | Phase::Down { .. } => return None,
+            Phase::Probing { .. } => 1,
+            Phase::Draining { flying, .. } => flying,
+        };
+        let (woken, _) = self.woken.first()?;
+        (self.woken.len() >= in_flight).then(|| woken.saturating_add(self.patience()))
+    }
+
+    /// The one that was woken first takes no place in the window any more.
+    fn abandon_stalled(&mut self) {
+        let Some((_, id)) = self.woken.pop_first() else {
+            return;
+        };
+        if let (Phase::Draining { flying, alone, .. }, Some(flight)) =
+            (&mut self.phase, self.flying.get_mut(&id))
+        {
+            *flying = flying.saturating_sub(1);
+            *alone = None;
+            flight.recovery = 0;
+        }
     }
 
     /// What `id` is told when it asks and it is not its turn yet.
@@ -120,12 +176,18 @@ impl<W> Link<W> {
         match self.phase {
             Phase::Up => [None, None],
             Phase::Down { probe_at } => [Some(probe_at), Some(probe_at.saturating_add(patience))],
-            Phase::Probing { until, .. } => [until, later(until)],
+            Phase::Probing { until, .. } => {
+                let until = earlier(until, self.stalled());
+                [until, later(until)]
+            }
             Phase::Draining {
                 turn: Some(turn), ..
             } if !turn.taken => [Some(turn.given), Some(turn.given.saturating_add(patience))],
             // The window is full, or the last one is about to call.
-            Phase::Draining { until, .. } => [until, later(until)],
+            Phase::Draining { until, .. } => {
+                let until = earlier(until, self.stalled());
+                [until, later(until)]
+            }
         }
     }
 
@@ -138,11 +200,13 @@ impl<W> Link<W> {
                 size: waiter.size,
                 recovery: self.recoveries,
                 in_company: false,
+                woken: None,
             };
             self.flying.insert(id, flight);
         }
         match &mut self.phase {
             Phase::Down { .. } | Phase::Probing { .. } => {
+                self.woken.clear();
                 self.attempts = self.attempts.saturating_add(1);
                 self.phase = Phase::Probing {
                     by: id,
@@ -185,6 +249,9 @@ impl<W> Link<W> {
         self.suspect.take_if(|suspect| *suspect == id);
         let flight = self.flying.remove(&id)?;
         self.bytes -= flight.size;
+        if let Some(at) = flight.woken {
+            self.woken.remove(&(at, id));
+        }
         if let Phase::Draining { flying, .. } = &mut self.phase {
             if flight.recovery == self.recoveries {
                 *flying = flying.saturating_sub(1);
@@ -253,4 +320,8 @@ impl<W> Link<W> {
         }
         self.told = told;
     }
+}
+
+fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    one.into_iter().chain(other).min()
 }
