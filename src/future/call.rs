@@ -125,14 +125,18 @@ impl<S, Req, P, R, M: Mode<Req>> Call<S, Req, P, R, M> {
         matches!(*self.more, More::Clock(_))
     }
 
-    /// Polls the attempt in flight. If others wait for what comes of it, they hear of it too.
+    /// Polls the attempt in flight. If others wait for what comes of it, they hear of it too, in case
+    /// its caller does not come. (An outbox's worker does, and its order is strict.)
     pub(super) fn poll_in_flight<F: Future>(
         &mut self,
         attempt: Pin<&mut F>,
         cx: &mut Context<'_>,
     ) -> Poll<F::Output> {
         let place = self.more.slow().place.as_mut();
-        match place.map(|place| place.alert(cx.waker())) {
+        match place
+            .filter(|_| !M::OWNED)
+            .map(|place| place.alert(cx.waker()))
+        {
             Some(waker) => attempt.poll(&mut Context::from_waker(&waker)),
             None => attempt.poll(cx),
         }
