@@ -70,6 +70,27 @@ async fn those_in_flight_together_are_deferred_in_the_order_of_their_calls() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_fails_after_many_were_deferred_goes_before_them() {
+    let peer = Peer::new(|message| match message.number {
+        0 => Does::FailAfter(50 * MS, std::io::ErrorKind::ConnectionRefused),
+        _ => REFUSED,
+    });
+    let outbox = Outbox::in_memory();
+    let service = with(&peer, &outbox);
+    let first = send(&service, message(0));
+    settle().await;
+    for number in 1..100 {
+        call(&service, message(number)).await.unwrap_err();
+    }
+    let error = first.await.unwrap().unwrap_err();
+    assert!(error.is_deferred());
+    peer.forget_attempts();
+    peer.now_does(Does::AnswerAfter(MS));
+    outbox.flush().await;
+    assert_eq!(peer.attempts(), (0..100).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_it_is_not_empty_new_calls_go_behind_what_it_has() {
     let peer = Peer::that(REFUSED);
     let outbox = Outbox::in_memory();

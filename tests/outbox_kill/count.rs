@@ -81,11 +81,11 @@ fn overtaken(told: &HashMap<u64, Said>, arrivals: &[Arrival]) -> usize {
         };
         let held = &mut last_held[usize::from(*to)];
         let tried = &mut last_tried[usize::from(*to)];
-        assert!(*held <= *number, "{number} came after {held}");
+        assert!(*held <= *number, "{said:?} came after {:?}", told[held]);
         let had_attempt = !matches!(said, Said::Deferred(_));
         if *tried > *number {
             let together = had_attempt && life_of(*tried) == life_of(*number);
-            assert!(together, "{number} came after {tried}");
+            assert!(together, "{said:?} came after {:?}", told[tried]);
             overtaken += 1;
         }
         match had_attempt {

@@ -7,7 +7,7 @@ use super::super::flight::{Done, End, Flight};
 use super::super::meanwhile::meanwhile;
 use super::super::store::Message;
 use super::super::{Outcome, Receipt, Ticket};
-use super::{AGAIN, BATCH, Worker};
+use super::{AGAIN, BATCH, WINDOW, Worker};
 use crate::{BoxError, ConnErrorPolicy, Error, RequestModel};
 
 impl<S, P, R, Req> Worker<S, P, R, Req>
@@ -107,6 +107,16 @@ where
                 }
                 None => self.lose(ticket),
             }
+        }
+    }
+
+    /// What came late goes before what is under way and waits.
+    pub(super) fn give_way(&self) {
+        let mut book = self.outbox.book();
+        if let Some(line) = book.lines.get_mut(&self.destination) {
+            let mut batch = self.batch.iter().map(|(ticket, _)| *ticket);
+            let next = batch.find(|ticket| line.can_begin(*ticket));
+            line.give_way(next, WINDOW);
         }
     }
 }

@@ -150,6 +150,9 @@ where
                 break;
             }
         }
+        if self.flights.len() >= WINDOW {
+            self.give_way();
+        }
         true
     }
 
@@ -212,7 +215,7 @@ where
         let Some(line) = book.lines.get_mut(&self.destination) else {
             return false;
         };
-        let waits = !line.gone.contains(&ticket) && !line.slots.contains_key(&ticket);
+        let waits = line.can_begin(ticket);
         line.current = waits.then_some(ticket);
         waits
     }
