@@ -85,9 +85,12 @@ impl Table {
         self.epoch.checked_add(time)
     }
 
-    /// So many more destinations have something in the outbox, which is before all new calls.
+    /// So many more destinations have something in the outbox, which is before all new calls. Wakes
+    /// nobody, so that it may be called under the outbox's lock.
     pub(crate) fn add_boxes(&self, boxes: isize) {
-        self.run(|state, _, _| state.boxes = state.boxes.saturating_add_signed(boxes));
+        let mut state = self.lock();
+        state.boxes = state.boxes.saturating_add_signed(boxes);
+        self.set_gate(&state);
     }
 
     /// Whether a request of the outbox, too, may have to be held.
@@ -339,6 +342,13 @@ impl Table {
         })
     }
 
+    fn set_gate(&self, state: &State) {
+        match state.shut + state.boxes {
+            0 => self.gate.fetch_and(!1, Ordering::Relaxed),
+            _ => self.gate.fetch_or(1, Ordering::Relaxed),
+        };
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -352,10 +362,7 @@ impl Table {
             let result = f(&mut state, now, &mut effects);
             state.call_next(&self.config.limits, &mut effects);
             self.shut.store(state.shut, Ordering::Relaxed);
-            match state.shut + state.boxes {
-                0 => self.gate.fetch_and(!1, Ordering::Relaxed),
-                _ => self.gate.fetch_or(1, Ordering::Relaxed),
-            };
+            self.set_gate(&state);
             let summary = (state.down, state.held + state.room.len());
             let former = (
                 self.down.swap(summary.0, Ordering::Relaxed),

@@ -143,6 +143,8 @@ mod slot;
 mod store;
 #[cfg(feature = "test-util")]
 mod test_store;
+#[cfg(all(test, not(shuttle)))]
+mod tests;
 mod ticket;
 mod trim;
 mod unwind;
