@@ -1,5 +1,6 @@
 //! Links: what is shared by the calls to one destination, and the table of all links of a layer.
 
+mod boxes;
 mod entries;
 mod known;
 mod limits;

@@ -27,7 +27,7 @@ pub(crate) struct Table {
     epoch: Instant,
     config: Config,
     state: Mutex<State>,
-    shut: AtomicUsize,
+    pub(super) shut: AtomicUsize,
     /// The last summary, to be read in the channel's lock: these two are not the checker's.
     down: AtomicUsize,
     waiting: AtomicUsize,
@@ -83,19 +83,6 @@ impl Table {
 
     pub(crate) fn instant(&self, time: Time) -> Option<Instant> {
         self.epoch.checked_add(time)
-    }
-
-    /// So many more destinations have something in the outbox, which is before all new calls. Wakes
-    /// nobody, so that it may be called under the outbox's lock.
-    pub(crate) fn add_boxes(&self, boxes: isize) {
-        let mut state = self.lock();
-        state.boxes = state.boxes.saturating_add_signed(boxes);
-        self.set_gate(&state);
-    }
-
-    /// Whether a request of the outbox, too, may have to be held.
-    pub(crate) fn are_shut(&self) -> bool {
-        self.shut.load(Ordering::Relaxed) > 0
     }
 
     pub(crate) fn is_open(&self, destination: &Destination) -> bool {
@@ -342,19 +329,19 @@ impl Table {
         })
     }
 
-    fn set_gate(&self, state: &State) {
+    pub(super) fn set_gate(&self, state: &State) {
         match state.shut + state.boxes {
             0 => self.gate.fetch_and(!1, Ordering::Relaxed),
             _ => self.gate.fetch_or(1, Ordering::Relaxed),
         };
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the state, then does what follows from it without the lock.
-    fn run<R>(&self, f: impl FnOnce(&mut State, Time, &mut Effects) -> R) -> R {
+    pub(super) fn run<R>(&self, f: impl FnOnce(&mut State, Time, &mut Effects) -> R) -> R {
         let now = self.time(Instant::now());
         let mut effects = Effects::default();
         let (result, news) = {

@@ -329,6 +329,14 @@ impl<W> Link<W> {
         self.settle(from, wakes);
     }
 
+    /// A probe that is not under way waits for others who have not heard yet that a connection broke.
+    pub(crate) fn postpone_probe(&mut self, now: Time, wakes: &mut Vec<W>) {
+        if let Phase::Down { probe_at } = &mut self.phase {
+            *probe_at = (*probe_at).max(now.saturating_add(GATHER));
+        }
+        self.settle(now, wakes);
+    }
+
     /// A request gives up its place: cancelled, expired, or in a panic.
     pub(crate) fn leave(&mut self, id: Id, now: Time, wakes: &mut Vec<W>) {
         self.failed.remove(&id);

@@ -1,4 +1,4 @@
-//! The end of a delivery.
+//! Deliveries under way, and their end.
 
 use tokio::time::Instant;
 use tower_service::Service;
@@ -75,6 +75,11 @@ where
         if self.remove.len() >= BATCH {
             self.settle();
         }
+    }
+
+    /// Some delivery has not called the service yet.
+    pub(super) fn waits_for_call(&self) -> bool {
+        !self.flights.iter().all(Flight::has_called)
     }
 
     /// When the first delivery under way is too old.
