@@ -42,7 +42,6 @@ mod outbox_kill {
     }
 
     #[test]
-    #[ignore = "sometimes finds a message out of order, which is not understood yet"]
     fn the_server_flaps() {
         let mut story = Story::new("flapping");
         for _ in 0..10 {

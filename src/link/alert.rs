@@ -1,3 +1,5 @@
+//! What the link hears of the attempts that are in flight.
+
 use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Wake, Waker};
 
@@ -6,6 +8,34 @@ use super::state::Id;
 use crate::Destination;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
+
+impl Table {
+    /// The attempt has something to say.
+    pub(super) fn woken(&self, destination: &Destination, id: Id) {
+        self.run(|state, now, effects| {
+            state.link(destination, effects, |entry, wakes| {
+                entry.link.woken(id, now, wakes)
+            });
+        });
+    }
+
+    /// Its caller has come to hear it.
+    pub(super) fn polled(&self, destination: &Destination, id: Id) {
+        self.run(|state, now, effects| {
+            effects.in_task = true;
+            state.link(destination, effects, |entry, wakes| {
+                entry.link.polled(id, now, wakes)
+            });
+        });
+    }
+
+    pub(super) fn was_alone(&self, destination: &Destination, id: Id) -> bool {
+        let links = &self.lock().links;
+        links
+            .get(destination)
+            .is_none_or(|entry| entry.link.was_alone(id))
+    }
+}
 
 /// Wakes the task of a caller with an attempt in flight, and has the link know: a caller who is not
 /// polled then is stalled, and others need not wait for it.

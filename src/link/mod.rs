@@ -1,6 +1,7 @@
 //! Links: what is shared by the calls to one destination, and the table of all links of a layer.
 
 mod alert;
+mod boxes;
 mod entries;
 mod known;
 mod limits;

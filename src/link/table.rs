@@ -27,7 +27,7 @@ pub(crate) struct Table {
     epoch: Instant,
     config: Config,
     state: Mutex<State>,
-    shut: AtomicUsize,
+    pub(super) shut: AtomicUsize,
     /// The last summary, to be read in the channel's lock: these two are not the checker's.
     down: AtomicUsize,
     waiting: AtomicUsize,
@@ -85,16 +85,6 @@ impl Table {
         self.epoch.checked_add(time)
     }
 
-    /// So many more destinations have something in the outbox, which is before all new calls.
-    pub(crate) fn add_boxes(&self, boxes: isize) {
-        self.run(|state, _, _| state.boxes = state.boxes.saturating_add_signed(boxes));
-    }
-
-    /// Whether a request of the outbox, too, may have to be held.
-    pub(crate) fn are_shut(&self) -> bool {
-        self.shut.load(Ordering::Relaxed) > 0
-    }
-
     pub(crate) fn is_open(&self, destination: &Destination) -> bool {
         let links = &self.lock().links;
         links
@@ -111,13 +101,6 @@ impl Table {
     pub(crate) fn worked(&self, destination: &Destination, hash: u64) -> bool {
         let known = |entry: &Entry| entry.worked;
         self.known.contains(hash) || self.lock().links.get(destination).is_some_and(known)
-    }
-
-    pub(super) fn was_alone(&self, destination: &Destination, id: Id) -> bool {
-        let links = &self.lock().links;
-        links
-            .get(destination)
-            .is_none_or(|entry| entry.link.was_alone(id))
     }
 
     pub(crate) fn last_error(&self, destination: &Destination) -> Option<LastError> {
@@ -299,25 +282,6 @@ impl Table {
         });
     }
 
-    /// The attempt has something to say.
-    pub(super) fn woken(&self, destination: &Destination, id: Id) {
-        self.run(|state, now, effects| {
-            state.link(destination, effects, |entry, wakes| {
-                entry.link.woken(id, now, wakes)
-            });
-        });
-    }
-
-    /// Its caller has come to hear it.
-    pub(super) fn polled(&self, destination: &Destination, id: Id) {
-        self.run(|state, now, effects| {
-            effects.in_task = true;
-            state.link(destination, effects, |entry, wakes| {
-                entry.link.polled(id, now, wakes)
-            });
-        });
-    }
-
     pub(super) fn leave(&self, destination: &Destination, id: Id) {
         self.run(|state, now, effects| {
             effects.passes = true;
@@ -367,12 +331,19 @@ impl Table {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn set_gate(&self, state: &State) {
+        match state.shut + state.boxes {
+            0 => self.gate.fetch_and(!1, Ordering::Relaxed),
+            _ => self.gate.fetch_or(1, Ordering::Relaxed),
+        };
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the state, then does what follows from it without the lock.
-    fn run<R>(&self, f: impl FnOnce(&mut State, Time, &mut Effects) -> R) -> R {
+    pub(super) fn run<R>(&self, f: impl FnOnce(&mut State, Time, &mut Effects) -> R) -> R {
         let now = self.time(Instant::now());
         let mut effects = Effects::default();
         let (result, news) = {
@@ -380,10 +351,7 @@ impl Table {
             let result = f(&mut state, now, &mut effects);
             state.call_next(&self.config.limits, &mut effects);
             self.shut.store(state.shut, Ordering::Relaxed);
-            match state.shut + state.boxes {
-                0 => self.gate.fetch_and(!1, Ordering::Relaxed),
-                _ => self.gate.fetch_or(1, Ordering::Relaxed),
-            };
+            self.set_gate(&state);
             let summary = (state.down, state.held + state.room.len());
             let former = (
                 self.down.swap(summary.0, Ordering::Relaxed),

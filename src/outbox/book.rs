@@ -70,6 +70,28 @@ impl Line {
         (self.current, self.late) = (None, None);
     }
 
+    /// Its delivery has not begun.
+    pub(super) fn can_begin(&self, ticket: Ticket) -> bool {
+        !self.gone.contains(&ticket) && !self.slots.contains_key(&ticket)
+    }
+
+    /// Where as many deliveries are under way as may be, and one that waits comes before some of
+    /// them: the last of those is taken back, to be read again.
+    pub(super) fn give_way(&mut self, next: Option<Ticket>, most: usize) {
+        let Some(first) = self.late.into_iter().chain(next).min() else {
+            return;
+        };
+        if self.slots.len() < most {
+            return; // one was taken back already
+        }
+        let mut after = self.slots.range(first..).rev();
+        let last = after.find(|(_, slot)| slot.take());
+        if let Some(last) = last.map(|(ticket, _)| *ticket) {
+            self.slots.remove(&last);
+            self.came(last);
+        }
+    }
+
     /// Neither on its way nor gone.
     pub(super) fn waits(&self, ticket: Ticket) -> bool {
         !self.gone.contains(&ticket)

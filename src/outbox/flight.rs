@@ -7,6 +7,7 @@ use std::time::Duration;
 use tower_service::Service;
 
 use super::Ticket;
+use super::order::Order;
 use super::slot::Slot;
 use super::store::Message;
 use super::unwind::unwind;
@@ -84,6 +85,8 @@ pub(super) struct Flight<S: Service<Req>, P, R, Req> {
     started: Started,
     slot: Arc<Slot>,
     called: bool,
+    /// If it is strict.
+    order: Option<Arc<Order>>,
 }
 
 impl<S: Service<Req>, P, R, Req> Flight<S, P, R, Req> {
@@ -91,15 +94,19 @@ impl<S: Service<Req>, P, R, Req> Flight<S, P, R, Req> {
     pub(super) fn new(
         future: Pin<Box<Option<ResponseFuture<S, Req, P, R, Delivery>>>>,
         started: Started,
+        order: Option<Arc<Order>>,
     ) -> Self {
         let of = future.as_ref().get_ref().as_ref();
         let called = of.is_some_and(ResponseFuture::is_in_attempt);
-        Self {
+        let flight = Self {
             future,
             started,
             slot: Arc::new(Slot::new(called)),
             called,
-        }
+            order,
+        };
+        flight.tell(called);
+        flight
     }
 
     pub(super) fn ticket(&self) -> Ticket {
@@ -119,11 +126,31 @@ impl<S: Service<Req>, P, R, Req> Flight<S, P, R, Req> {
         self.called
     }
 
-    fn look(&mut self) -> bool {
+    fn is_in_attempt(&self) -> bool {
         let future = self.future.as_ref().get_ref();
-        let in_attempt = future.as_ref().is_some_and(ResponseFuture::is_in_attempt);
+        future.as_ref().is_some_and(ResponseFuture::is_in_attempt)
+    }
+
+    fn look(&mut self) -> bool {
+        let in_attempt = self.is_in_attempt();
         self.called |= in_attempt;
+        self.tell(in_attempt);
         in_attempt
+    }
+
+    /// Tells the others.
+    fn tell(&self, in_attempt: bool) {
+        match &self.order {
+            Some(order) if in_attempt => order.began(self.started.ticket),
+            Some(order) => order.ended(self.started.ticket),
+            None => {}
+        }
+    }
+}
+
+impl<S: Service<Req>, P, R, Req> Drop for Flight<S, P, R, Req> {
+    fn drop(&mut self) {
+        self.tell(false);
     }
 }
 
@@ -139,6 +166,9 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Done> {
         if !self.slot.begin(cx.waker()) {
             return Poll::Ready(self.started.done(End::Taken));
+        }
+        if let Some(order) = self.order.as_ref().filter(|_| !self.is_in_attempt()) {
+            order.asks(self.started.ticket);
         }
         if let Poll::Ready(end) = poll(&mut self.future, cx) {
             return Poll::Ready(self.started.done(end));

@@ -24,3 +24,17 @@ pub(super) async fn meanwhile<T: Future, F: Future>(
     })
     .await
 }
+
+/// Has those deliveries go on that can.
+pub(super) async fn hear<F: Future>(
+    deliveries: &mut FuturesUnordered<F>,
+    landed: &mut VecDeque<F::Output>,
+) {
+    poll_fn(|cx: &mut Context<'_>| {
+        while let Poll::Ready(Some(done)) = Pin::new(&mut *deliveries).poll_next(cx) {
+            landed.push_back(done);
+        }
+        Poll::Ready(())
+    })
+    .await;
+}

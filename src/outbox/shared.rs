@@ -115,6 +115,10 @@ impl<Req: Send + 'static> Shared<Req> {
             _ => {}
         }
         let is_new = book.add(&destination, size);
+        if let Some(table) = self.table().filter(|_| is_new) {
+            // In one step: whoever calls from here on goes behind it.
+            table.add_boxes(1);
+        }
         drop(book);
         let put = self.keep(message);
         self.book().arrived(&destination, ticket);
@@ -164,10 +168,9 @@ impl<Req: Send + 'static> Shared<Req> {
         }
     }
 
-    /// Starts a worker, which is counted already.
+    /// Starts a worker, which is counted already, as its line is at the table.
     fn start_worker(self: &Arc<Self>, destination: &Destination) {
         if let Some(attached) = self.attached.get() {
-            attached.table.add_boxes(1);
             (attached.start)(self.clone(), destination.clone());
         }
     }
@@ -260,6 +263,9 @@ impl<Req: Send + 'static> Shared<Req> {
             panic!("an outbox belongs to one service: this one was layered before");
         }
         self.book().workers += lines.len();
+        if let Some(table) = self.table() {
+            table.add_boxes(lines.len().try_into().unwrap_or(isize::MAX));
+        }
         lines.iter().for_each(|line| self.start_worker(line));
     }
 

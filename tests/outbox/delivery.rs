@@ -1,5 +1,6 @@
 //! What is deferred is delivered, in order.
 
+use tower::Layer;
 use tower_conn_retry::{Outbox, Outcome, Reason, Sent};
 
 use super::{outcomes, with};
@@ -67,6 +68,77 @@ async fn those_in_flight_together_are_deferred_in_the_order_of_their_calls() {
     let mut first: Vec<_> = peer.attempts();
     first.dedup();
     assert_eq!(first, (0..10).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_fails_after_many_were_deferred_goes_before_them() {
+    let peer = Peer::new(|message| match message.number {
+        0 => Does::FailAfter(50 * MS, std::io::ErrorKind::ConnectionRefused),
+        _ => REFUSED,
+    });
+    let outbox = Outbox::in_memory();
+    let service = with(&peer, &outbox);
+    let first = send(&service, message(0));
+    settle().await;
+    for number in 1..100 {
+        call(&service, message(number)).await.unwrap_err();
+    }
+    let error = first.await.unwrap().unwrap_err();
+    assert!(error.is_deferred());
+    peer.forget_attempts();
+    peer.now_does(Does::AnswerAfter(MS));
+    outbox.flush().await;
+    assert_eq!(peer.attempts(), (0..100).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_order_is_strict_no_delivery_passes_one_that_has_not_heard_yet() {
+    let reset = |time| Does::FailAfter(time, std::io::ErrorKind::ConnectionReset);
+    let peer = Peer::that(REFUSED);
+    let outbox = Outbox::in_memory();
+    let layer = steady().in_order().outbox(outbox.clone());
+    let service = layer.layer(peer.client());
+    for number in 0..20 {
+        call(&service, message(number)).await.unwrap_err();
+    }
+    peer.forget_attempts();
+    // A connection breaks with many in flight. The last of them hears first, the others much later
+    // than the next probe is due.
+    peer.now(move |message| match message.number {
+        0..4 => Does::Answer,
+        11 => reset(MS),
+        _ => reset(700 * MS),
+    });
+    pass(500 * MS).await;
+    assert_eq!(peer.attempts(), (0..12).collect::<Vec<_>>());
+    peer.forget_attempts();
+    peer.now_does(Does::Answer);
+    outbox.flush().await;
+    assert_eq!(peer.attempts(), (4..20).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_order_is_strict_one_that_never_hears_does_not_block_the_others_for_good() {
+    let peer = Peer::that(REFUSED);
+    let outbox = Outbox::in_memory();
+    let layer = steady().in_order().outbox(outbox.clone());
+    let service = layer.layer(peer.client());
+    for number in 0..20 {
+        call(&service, message(number)).await.unwrap_err();
+    }
+    peer.forget_attempts();
+    peer.now(move |message| match message.number {
+        0..4 => Does::Answer,
+        4 => Does::Hang,
+        _ => RESET,
+    });
+    pass(500 * MS).await;
+    peer.now_does(Does::Answer);
+    peer.forget_attempts();
+    pass(2 * SECOND).await;
+    assert_eq!(peer.attempts(), (5..20).collect::<Vec<_>>());
+    outbox.flush().await; // when its time is over
+    assert_eq!(peer.attempts()[15..], [4]);
 }
 
 #[tokio::test(start_paused = true)]

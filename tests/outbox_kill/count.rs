@@ -21,8 +21,8 @@ pub(super) struct Count {
     pub(super) again_in_a_life: usize,
     /// Lives that delivered some of what former ones had left, and left some of it.
     pub(super) killed_while_draining: usize,
-    /// A call was under way when its connection broke, and the attempt of a later call came first: that
-    /// began before anybody could know of the break.
+    /// A call's own attempt was under way when its connection broke, and a later message of that life
+    /// came before it: nobody could know of the break before it was heard of.
     pub(super) overtaken: usize,
 }
 
@@ -73,25 +73,24 @@ fn life_of(number: u64) -> u32 {
 fn overtaken(told: &HashMap<u64, Said>, arrivals: &[Arrival]) -> usize {
     let mut overtaken = 0;
     let mut arrived = HashSet::new();
-    let mut last_held = [0; DESTINATIONS as usize];
-    let mut last_tried = [0; DESTINATIONS as usize];
-    for Arrival { to, number, .. } in arrivals {
-        let Some(said) = told.get(number).filter(|_| arrived.insert(*number)) else {
+    // The number, and the life in which it arrived.
+    let mut last = [(0, 0); DESTINATIONS as usize];
+    for arrival in arrivals {
+        let Arrival { life, number, .. } = *arrival;
+        let Some(said) = told.get(&number).filter(|_| arrived.insert(number)) else {
             continue;
         };
-        let held = &mut last_held[usize::from(*to)];
-        let tried = &mut last_tried[usize::from(*to)];
-        assert!(*held <= *number, "{number} came after {held}");
+        let last = &mut last[usize::from(arrival.to)];
+        if last.0 <= number {
+            *last = (number, life);
+            continue;
+        }
+        // What had no attempt when it was deferred is never passed, nor is anything after a restart.
         let had_attempt = !matches!(said, Said::Deferred(_));
-        if *tried > *number {
-            let together = had_attempt && life_of(*tried) == life_of(*number);
-            assert!(together, "{number} came after {tried}");
-            overtaken += 1;
-        }
-        match had_attempt {
-            true => *tried = (*tried).max(*number),
-            false => *held = *number,
-        }
+        let own = life_of(number);
+        let together = had_attempt && (own, own) == (life_of(last.0), last.1);
+        assert!(together, "{said:?} came after {:?}", told[&last.0]);
+        overtaken += 1;
     }
     overtaken
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Answer, Flight, Id, Link, POISONOUS, Phase, Time, Turn};
+use super::{Answer, Flight, GATHER, Id, Link, POISONOUS, Phase, Time, Turn};
 use crate::Reason;
 use crate::backoff::FIRST_STEP;
 
@@ -128,6 +128,14 @@ impl<W> Link<W> {
                 self.settle(now, wakes);
             }
         }
+    }
+
+    /// A probe that is not under way waits for others who have not heard yet that a connection broke.
+    pub(crate) fn postpone_probe(&mut self, now: Time, wakes: &mut Vec<W>) {
+        if let Phase::Down { probe_at } = &mut self.phase {
+            *probe_at = (*probe_at).max(now.saturating_add(GATHER));
+        }
+        self.settle(now, wakes);
     }
 
     /// When the attempts in flight, if all their callers were woken and do not come, are waited for

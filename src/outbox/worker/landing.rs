@@ -1,4 +1,4 @@
-//! The end of a delivery.
+//! Deliveries under way, and their end.
 
 use tokio::time::Instant;
 use tower_service::Service;
@@ -7,7 +7,7 @@ use super::super::flight::{Done, End, Flight};
 use super::super::meanwhile::meanwhile;
 use super::super::store::Message;
 use super::super::{Outcome, Receipt, Ticket};
-use super::{AGAIN, BATCH, Worker};
+use super::{AGAIN, BATCH, WINDOW, Worker};
 use crate::{BoxError, ConnErrorPolicy, Error, RequestModel};
 
 impl<S, P, R, Req> Worker<S, P, R, Req>
@@ -77,6 +77,11 @@ where
         }
     }
 
+    /// Some delivery has not called the service yet.
+    pub(super) fn waits_for_call(&self) -> bool {
+        !self.flights.iter().all(Flight::has_called)
+    }
+
     /// When the first delivery under way is too old.
     pub(super) fn first_ends(&self) -> Option<Instant> {
         let limit = self.outbox.settings.max_age?;
@@ -107,6 +112,16 @@ where
                 }
                 None => self.lose(ticket),
             }
+        }
+    }
+
+    /// What came late goes before what is under way and waits.
+    pub(super) fn give_way(&self) {
+        let mut book = self.outbox.book();
+        if let Some(line) = book.lines.get_mut(&self.destination) {
+            let mut batch = self.batch.iter().map(|(ticket, _)| *ticket);
+            let next = batch.find(|ticket| line.can_begin(*ticket));
+            line.give_way(next, WINDOW);
         }
     }
 }

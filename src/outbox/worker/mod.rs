@@ -18,7 +18,8 @@ use tokio::time::timeout_at;
 use tower_service::Service;
 
 use super::flight::{self, Done, End, Flight, Started};
-use super::meanwhile::meanwhile;
+use super::meanwhile::{hear, meanwhile};
+use super::order::Order;
 use super::shared::Shared;
 use super::store::Message;
 use super::unwind::unwind;
@@ -51,6 +52,7 @@ where
     /// Were read, and not started yet.
     batch: VecDeque<(Ticket, Result<Message<Req>, BoxError>)>,
     flights: FuturesUnordered<Flight<S, P, R, Req>>,
+    order: Option<Arc<Order>>,
     /// Were over while the store was read.
     landed: VecDeque<Done>,
     /// The allocation of a delivery that is over.
@@ -78,6 +80,7 @@ where
             .lines
             .get(&destination)
             .map(|line| line.news.clone());
+        let order = Order::new(&service.table, &destination);
         Self {
             ready: None,
             outbox,
@@ -86,6 +89,7 @@ where
             news: line.unwrap_or_default(),
             batch: VecDeque::new(),
             flights: FuturesUnordered::new(),
+            order,
             landed: VecDeque::new(),
             spare: None,
             remove: Vec::new(),
@@ -116,9 +120,11 @@ where
         }
     }
 
-    /// Starts what can be started. Whether there may be more.
+    /// Starts what can be. Whether there may be more.
     async fn start_all(&mut self) -> bool {
         while self.flights.len() < WINDOW && !self.outbox.stopped.load(Ordering::Acquire) {
+            // Who starts now may not go past those that failed and have not heard of it.
+            hear(&mut self.flights, &mut self.landed).await;
             // What is over goes before more is read, so that little comes twice after a kill.
             while let Some(done) = self.landed.pop_front() {
                 self.land(done).await;
@@ -149,6 +155,9 @@ where
                 }
                 break;
             }
+        }
+        if self.flights.len() >= WINDOW {
+            self.give_way();
         }
         true
     }
@@ -212,7 +221,7 @@ where
         let Some(line) = book.lines.get_mut(&self.destination) else {
             return false;
         };
-        let waits = !line.gone.contains(&ticket) && !line.slots.contains_key(&ticket);
+        let waits = line.can_begin(ticket);
         line.current = waits.then_some(ticket);
         waits
     }
@@ -299,7 +308,7 @@ where
                 self.land(started.done(end)).await;
             }
             Poll::Pending => {
-                let flight = Flight::new(boxed, started);
+                let flight = Flight::new(boxed, started, self.order.clone());
                 let mut book = self.outbox.book();
                 if let Some(line) = book.lines.get_mut(&self.destination) {
                     line.slots.insert(flight.ticket(), flight.slot());
@@ -322,11 +331,6 @@ where
             self.service.table.add_boxes(-1);
         }
         empty
-    }
-
-    /// Some delivery has not called the service yet.
-    fn waits_for_call(&self) -> bool {
-        !self.flights.iter().all(Flight::has_called)
     }
 
     /// Waits for something to do.
