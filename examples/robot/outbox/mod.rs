@@ -6,11 +6,12 @@
 //! before it could say so, nobody has promised, so the next robot is told to send it again.
 //!
 //! - `robot.rs`: the robot, that is, how an outbox is used;
-//! - `tour.rs`: the tour, and the kills;
+//! - `tour.rs` and `life.rs`: the tour, and the kills;
 //! - `process.rs` and `wire.rs`: how the two processes speak;
 //! - `account.rs` and `table.rs`: what was accepted, and what became of it.
 
 mod account;
+mod life;
 mod process;
 mod robot;
 mod table;

@@ -79,7 +79,11 @@ pub(super) async fn live(options: &Options) -> Result<(), BoxError> {
     while let Some(call) = calls.join_next().await {
         call??;
     }
-    outbox.flush().await;
+    tokio::select! {
+        () = outbox.flush() => {}
+        // Nobody is left to deliver to.
+        () = async { while let Ok(Some(_)) = next(&mut orders).await {} } => return Ok(()),
+    }
     shown.abort();
     show_now(&outbox)?;
     say(&Said::Done)?;

@@ -93,7 +93,7 @@ impl Report {
         let _ = write!(
             out,
             "\nUnaccepted: the robot was killed before it could say that the message was answered or \
-             deferred.\nNobody has promised anything then, so it was sent again.\n\n\
+             deferred.\nNobody has promised anything then, so it was sent again (and is left out where order is counted).\n\n\
              outbox: sent {sent}, answered {answered}, deferred {deferred}, unaccepted {unaccepted}, \
              kills {kills}, delivered {delivered}, lost {lost}, duplicated {duplicated}, out of order \
              {out_of_order}",

@@ -1,4 +1,4 @@
-//! The tour: what is sent, when the robot is killed, and when all is over.
+//! The tour: what is sent, and when all is over.
 
 use std::future::Future;
 use std::path::Path;
@@ -11,7 +11,6 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 use tower_conn_retry::BoxError;
 
 use super::account::Account;
-use super::process::Process;
 use super::table::Report;
 use super::wire::{Order, Said};
 use crate::board::Gauge;
@@ -25,26 +24,18 @@ use crate::tour;
 /// Many times what a tour takes.
 const LIMIT: Duration = Duration::from_secs(300);
 
-struct Tour<'a> {
-    options: &'a Options,
-    file: &'a Path,
-    root: &'a str,
-    address: watch::Receiver<String>,
-    gauge: &'a Gauge,
-    screen: &'a Screen,
+pub(super) struct Tour<'a> {
+    pub(super) options: &'a Options,
+    pub(super) file: &'a Path,
+    pub(super) root: &'a str,
+    pub(super) address: watch::Receiver<String>,
+    pub(super) gauge: &'a Gauge,
+    pub(super) screen: &'a Screen,
     bar: indicatif::ProgressBar,
-    random: fastrand::Rng,
-    account: Account,
+    pub(super) random: fastrand::Rng,
+    pub(super) account: Account,
     /// What the robot's outbox holds.
     holds: usize,
-}
-
-/// A robot.
-struct Life {
-    process: Process,
-    opened: bool,
-    /// When it is killed.
-    end: Option<Instant>,
 }
 
 pub(super) async fn make(options: &Options, file: &Path) -> Result<Report, BoxError> {
@@ -154,46 +145,7 @@ impl Tour<'_> {
         Ok(stops)
     }
 
-    fn start(&mut self) -> Result<Life, BoxError> {
-        // Some are killed while they start or open the file.
-        let soon = self.options.kill && self.random.u8(..5) == 0;
-        let time = self.options.pace.beat.mul_f64(0.5 * self.random.f64());
-        Ok(Life {
-            process: Process::start(self.options, self.file, self.root)?,
-            opened: false,
-            end: soon.then(|| Instant::now() + time),
-        })
-    }
-
-    fn opened(&mut self, life: &mut Life, left: usize, kill: bool) {
-        if !self.account.kills.is_empty() {
-            self.screen
-                .say(&format!("  restarted, with {left} in its outbox"));
-        }
-        life.opened = true;
-        let address = self.address.borrow_and_update().clone();
-        life.process.tell(Order::Address(address));
-        let time = self.options.pace.beat.mul_f64(4.0 * self.random.f64());
-        life.end = (self.options.kill && kill).then(|| Instant::now() + time);
-    }
-
-    /// Kills the robot, and starts another one.
-    async fn kill(&mut self, life: Life) -> Result<Life, BoxError> {
-        for said in life.process.kill().await? {
-            self.note(&said);
-        }
-        let again = self.account.unaccepted.len();
-        let newest = self.gauge.sent.load(Relaxed).saturating_sub(1);
-        self.account.killed(newest);
-        let again = self.account.unaccepted.len() - again;
-        let what = if life.opened { "" } else { " while it started" };
-        self.screen.say(&format!(
-            "  KILLED{what}; {again} messages were not accepted yet"
-        ));
-        self.start()
-    }
-
-    fn note(&mut self, said: &Said) {
+    pub(super) fn note(&mut self, said: &Said) {
         self.account.note(said);
         match said {
             Said::Failed(number, why) => {
