@@ -53,8 +53,6 @@ fn main() -> ExitCode {
         Ok(Command::Run(options)) => run(options),
         #[cfg(feature = "outbox-disk")]
         Ok(Command::Robot(options)) => outbox::be_the_robot(options),
-        #[cfg(not(feature = "outbox-disk"))]
-        Ok(Command::Robot(_)) => Err("there is no outbox".into()),
         Ok(Command::Help) => {
             print!("{}", options::HELP);
             return ExitCode::SUCCESS;

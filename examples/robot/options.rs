@@ -28,6 +28,7 @@ Status: 0 if this crate's client lost nothing and everything came in order, 1 if
 pub(crate) enum Command {
     Run(Options),
     /// To be the robot of a tour with an outbox, which the tour's process starts.
+    #[cfg(feature = "outbox-disk")]
     Robot(Options),
     Help,
 }
@@ -120,6 +121,7 @@ impl Options {
                     "{needs} --features outbox-disk --example robot -- …"
                 ))
             }
+            #[cfg(feature = "outbox-disk")]
             _ if robot => Ok(Command::Robot(options)),
             _ => Ok(Command::Run(options)),
         }
