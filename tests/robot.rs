@@ -2,6 +2,9 @@
 
 #[path = "built/mod.rs"]
 mod built;
+#[cfg(feature = "outbox-disk")]
+#[path = "robot/outbox.rs"]
+mod outbox;
 
 use std::process::{Command, Output};
 
@@ -44,12 +47,23 @@ fn a_wrong_command_line_is_told() {
         (&["--seed", "x"], "not a number"),
         (&["--fast=1"], "--fast=1"),
         (&["--threads", "0"], "not within 1 to 64"),
+        (&["--kill"], "--kill needs --outbox FILE"),
+        (&["--outbox"], "--outbox needs a file"),
+        (&["--outbox", "--kill"], "--outbox needs a file"),
     ] {
         let (status, _, log) = run(arguments);
         assert_eq!(status, Some(2), "{arguments:?}");
         assert!(log.contains(complaint), "{arguments:?}: {log}");
         assert!(log.contains("Usage:"), "{arguments:?}: {log}");
     }
+}
+
+#[cfg(not(feature = "outbox-disk"))]
+#[test]
+fn an_outbox_needs_its_feature() {
+    let (status, _, log) = run(&["--outbox", "robot.outbox"]);
+    assert_eq!(status, Some(2));
+    assert!(log.contains("--features outbox-disk"), "{log}");
 }
 
 #[test]

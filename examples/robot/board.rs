@@ -1,18 +1,18 @@
 //! What a person sees meanwhile: a line for each client on a terminal, or else a line for each event.
 
-use std::io::{IsTerminal as _, stderr};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::time::{Instant, interval};
+use indicatif::ProgressBar;
+use tokio::time::interval;
 use tower_conn_retry::{BoxError, ConnError, Destination, Links, Observer};
 
 use crate::client::Kind;
 use crate::options::Options;
 use crate::rooms::Room;
+use crate::screen::{Screen, in_full};
 
 /// The numbers of one client, as it sees them.
 #[derive(Default)]
@@ -25,14 +25,6 @@ pub(crate) struct Gauge {
     screen: OnceLock<Screen>,
 }
 
-/// Where lines go to.
-#[derive(Clone)]
-struct Screen {
-    bars: MultiProgress,
-    terminal: bool,
-    begun: Instant,
-}
-
 pub(crate) struct Board {
     screen: Screen,
     room: ProgressBar,
@@ -42,27 +34,9 @@ pub(crate) struct Board {
 
 impl Board {
     pub(crate) fn start(options: &Options) -> Self {
-        let terminal = stderr().is_terminal();
-        let target = match terminal {
-            true => ProgressDrawTarget::stderr(),
-            false => ProgressDrawTarget::hidden(),
-        };
-        let bars = MultiProgress::with_draw_target(target);
-        let begun = Instant::now();
-        let screen = Screen {
-            bars,
-            terminal,
-            begun,
-        };
-        let line = || {
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{msg}") {
-                bar.set_style(style);
-            }
-            screen.bars.add(bar)
-        };
-        let room = line();
-        let lines = Kind::ALL.map(|kind| (kind, line()));
+        let screen = Screen::start();
+        let room = screen.line();
+        let lines = Kind::ALL.map(|kind| (kind, screen.line()));
         let gauges = Kind::ALL.map(|_| Arc::<Gauge>::default());
         for gauge in &gauges {
             let _ = gauge.screen.set(screen.clone());
@@ -104,20 +78,7 @@ impl Board {
 
     pub(crate) fn finish(&self) {
         self.drawing.abort();
-        if let Err(error) = self.screen.bars.clear() {
-            eprintln!("the screen could not be cleared: {error}");
-        }
-    }
-}
-
-impl Screen {
-    fn say(&self, text: &str) {
-        let line = format!("{:>6.1} s  {text}", self.begun.elapsed().as_secs_f64());
-        // A terminal that has gone is no reason to stop.
-        match self.terminal {
-            true => drop(self.bars.println(line)),
-            false => eprintln!("{line}"),
-        }
+        self.screen.clear();
     }
 }
 
@@ -131,13 +92,7 @@ impl Gauge {
     pub(crate) fn fail(&self, number: u64, error: BoxError) {
         self.failed.fetch_add(1, Relaxed);
         if self.links.get().is_some() {
-            let mut text = format!("  message {number} failed: {error}");
-            let mut source = error.source();
-            while let Some(error) = source {
-                text.push_str(&format!(": {error}"));
-                source = error.source();
-            }
-            self.say(&text);
+            self.say(&format!("  message {number} failed: {}", in_full(&*error)));
         }
     }
 

@@ -70,9 +70,17 @@ where
         + Send
         + 'static,
 {
+    let layer = layer(pace).observer(Watcher::new(gauge.clone()));
+    let service = ServiceBuilder::new().layer(layer).service(connection);
+    gauge.watch(service.links());
+    service
+}
+
+/// This crate's layer with its settings.
+pub(crate) fn layer(pace: Pace) -> RetryOnConnErr {
     // A robot's message is worth waiting for, however long it is out of range. What bounds the
     // memory is the layer's limit of 10,000 requests, which is left as it is.
-    let layer = RetryOnConnErr::new()
+    RetryOnConnErr::new()
         .never_give_up()
         // Several messages are in flight on the one connection; none may overtake another.
         .in_order()
@@ -86,10 +94,6 @@ where
         // For what the connection's own time limits don't cover. Longer than all of them, so that
         // it is the connection that is found dead, not one message after the other.
         .attempt_timeout(pace.beat * 5)
-        .observer(Watcher::new(gauge.clone()));
-    let service = ServiceBuilder::new().layer(layer).service(connection);
-    gauge.watch(service.links());
-    service
 }
 
 /// With `tower::retry`, as one would use it: five attempts with a growing delay.

@@ -9,6 +9,12 @@
 //! cargo run --release --example robot -- --fast   # a few seconds
 //! ```
 //!
+//! With an outbox the robot is a process of its own, which is killed meanwhile (see `outbox/`):
+//!
+//! ```text
+//! cargo run --release --features outbox-disk --example robot -- --outbox FILE --kill
+//! ```
+//!
 //! Where to look:
 //!
 //! - `client.rs`: the three clients, that is, how the layer is used;
@@ -22,7 +28,10 @@ mod client;
 mod connection;
 mod ledger;
 mod options;
+#[cfg(feature = "outbox-disk")]
+mod outbox;
 mod rooms;
+mod screen;
 mod table;
 mod tls;
 mod tour;
@@ -40,8 +49,10 @@ use table::Report;
 use tls::Certificates;
 
 fn main() -> ExitCode {
-    let options = match Options::parse(std::env::args().skip(1)) {
-        Ok(Command::Run(options)) => options,
+    let result = match Options::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Run(options)) => run(options),
+        #[cfg(feature = "outbox-disk")]
+        Ok(Command::Robot(options)) => outbox::be_the_robot(options),
         Ok(Command::Help) => {
             print!("{}", options::HELP);
             return ExitCode::SUCCESS;
@@ -51,16 +62,20 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(options) {
+    match result {
         Ok(status) => status,
         Err(error) => {
-            eprintln!("robot: {error}");
+            eprintln!("robot: {}", screen::in_full(&*error));
             ExitCode::FAILURE
         }
     }
 }
 
 fn run(options: Options) -> Result<ExitCode, BoxError> {
+    #[cfg(feature = "outbox-disk")]
+    if let Some(file) = &options.outbox {
+        return outbox::run(&options, file);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(options.threads)
         .enable_all()

@@ -1,11 +1,14 @@
 //! The rooms of the house, and how the connection breaks in each.
 
+use std::io;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::base::{Base, Sky};
+use crate::options::Pace;
+use crate::tls::Certificates;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Room {
@@ -25,6 +28,18 @@ pub(crate) struct House {
 }
 
 impl House {
+    pub(crate) async fn build(
+        certificates: &Certificates,
+        pace: Pace,
+        random: &mut fastrand::Rng,
+    ) -> io::Result<Self> {
+        // So that some messages are under way whenever the connection breaks.
+        let latency = pace.interval.mul_f64(3.0 + 3.0 * random.f64());
+        let base = Base::start(certificates, latency).await?;
+        let address = watch::Sender::new(Self::address_of(&base));
+        Ok(Self { base, address })
+    }
+
     /// The base's address when all is well. A name, so that it has to be resolved.
     pub(crate) fn address_of(base: &Base) -> String {
         format!("localhost:{}", base.port())
@@ -93,7 +108,10 @@ impl Room {
                     .address
                     .send_replace("base.robot.invalid:7".to_owned());
                 base.strike();
-                sleep(outage).await;
+                // A robot that is another process hears of the address a little later.
+                sleep(outage / 4).await;
+                base.strike();
+                sleep(outage * 3 / 4).await;
                 house.address.send_replace(House::address_of(base));
             }
             Self::Flapping => {

@@ -7,13 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep, timeout};
 use tower::{Service, ServiceExt as _};
 use tower_conn_retry::BoxError;
 
-use crate::base::Base;
 use crate::board::{Board, Gauge};
 use crate::client::{self, Kind};
 use crate::options::{Options, Pace};
@@ -31,14 +29,11 @@ pub(crate) async fn make(
     let pace = options.pace;
     // The same for all three, so that they have the same tour.
     let mut random = fastrand::Rng::with_seed(options.seed);
-    // So that some messages are under way whenever the connection breaks.
-    let latency = pace.interval.mul_f64(3.0 + 3.0 * random.f64());
-    let base = Base::start(certificates, latency).await?;
-    let address = watch::Sender::new(House::address_of(&base));
-    let connection = client::connection(address.subscribe(), &certificates.client, pace);
-    let house = House { base, address };
+    let house = House::build(certificates, pace, &mut random).await?;
+    let connection = client::connection(house.address.subscribe(), &certificates.client, pace);
     let gauge = board.gauge(kind);
-    let walk = walk(&house, pace, random.fork(), kind, board);
+    let enter = |room| board.enter(kind, room);
+    let walk = walk(&house, pace, random.fork(), &gauge, enter);
 
     let stops = match kind {
         Kind::Bare => drive(connection, walk, &gauge, pace, random).await,
@@ -56,17 +51,16 @@ pub(crate) async fn make(
 }
 
 /// Passes all rooms, with calm before and after each break.
-async fn walk(
+pub(crate) async fn walk(
     house: &House,
     pace: Pace,
     mut random: fastrand::Rng,
-    kind: Kind,
-    board: &Board,
+    gauge: &Gauge,
+    enter: impl Fn(Room),
 ) -> Vec<Stop> {
-    let gauge = board.gauge(kind);
     let mut stops = Vec::new();
     for room in Room::ALL {
-        board.enter(kind, room);
+        enter(room);
         let first = gauge.sent.load(Relaxed);
         let probes = gauge.probes.load(Relaxed);
         sleep(pace.beat.mul_f64(0.8 + 0.7 * random.f64())).await;
@@ -139,7 +133,7 @@ where
 }
 
 /// The number, and something more.
-fn message(number: u64, random: &mut fastrand::Rng) -> Bytes {
+pub(crate) fn message(number: u64, random: &mut fastrand::Rng) -> Bytes {
     let padding = random.usize(..500);
     let mut message = BytesMut::with_capacity(8 + padding);
     message.put_u64(number);

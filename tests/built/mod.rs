@@ -17,6 +17,9 @@ pub(crate) fn example(name: &str) -> PathBuf {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--example", name, "--target-dir"]);
         cargo.arg(target);
+        if cfg!(feature = "outbox-disk") {
+            cargo.args(["--features", "outbox-disk"]);
+        }
         if profile.ends_with("release") {
             cargo.arg("--release");
         }
