@@ -51,6 +51,11 @@
 //! deferred. A request that is not [idempotent](crate::Replayable::is_idempotent) is deferred only if it was
 //! provably not sent; if that changes while it is delivered, it becomes a dead letter.
 //!
+//! A [permanent](crate::Outlook::Permanent) error of a destination that has never worked makes a dead
+//! letter, too, but of what a former process left: that waits on. Dead letters are in memory only.
+//! Where a captive portal or a wrong clock may be what a message meets first,
+//! [`persist_through_permanent`](crate::RetryOnConnErr::persist_through_permanent) keeps them all.
+//!
 //! # Credentials
 //!
 //! A message may wait for hours, longer than a token or a signature lives.
@@ -103,7 +108,8 @@
 //! # The end
 //!
 //! [`flush`](Outbox::flush) waits until the outbox is empty, [`close`](Outbox::close) for so long at most, and hands
-//! out what is left. If a runtime ends without it, what was in memory is gone, and what is on disk is
+//! out what is left. What was delivered just before may still be in the file then, so a process that ends
+//! at once may deliver it again when it starts. If a runtime ends without it, what was in memory is gone, and what is on disk is
 //! delivered after a restart.
 //!
 //! # On disk

@@ -1,9 +1,10 @@
 //! What a process leaves is delivered by the next one.
 
+use std::error::Error;
 use std::sync::{Arc, Mutex};
 
 use tower::Layer;
-use tower_conn_retry::{ConnErrorPolicy, Outbox, Outcome, Ticket};
+use tower_conn_retry::{ConnErrorPolicy, Outbox, Outcome, Outlook, Ticket, classify, policy_fn};
 
 use super::life::{Directory, firsts, life, open, quick, spread, with};
 use crate::peer::*;
@@ -102,6 +103,37 @@ fn what_had_an_attempt_in_a_former_life_is_prepared_before_the_next() {
     });
     assert_eq!(peer.attempts(), [1, 2]);
     assert_eq!(*notes.0.lock().unwrap(), [(1, 2)], "the other had none yet");
+}
+
+#[test]
+fn leftovers_are_not_given_up_for_an_error_that_looks_permanent() {
+    let directory = Directory::new();
+    let file = directory.file();
+    let peer = Peer::that(REFUSED);
+    life(async {
+        let outbox = open(&file, Outbox::builder);
+        deferred(&call(&with(&peer, &outbox), message(1)).await.unwrap_err());
+    });
+    // It starts again behind a captive portal, where names do not exist, and never was outside.
+    let permanent = |error: &(dyn Error + 'static)| {
+        classify(error).map(|error| error.with_outlook(Outlook::Permanent))
+    };
+    let mut left = 3;
+    let peer = Peer::new(move |_| match left {
+        0 => Does::Answer,
+        _ => {
+            left -= 1;
+            REFUSED
+        }
+    });
+    life(async {
+        let outbox = open(&file, Outbox::builder);
+        let layer = quick().policy(policy_fn(permanent)).outbox(outbox.clone());
+        let _service = layer.layer(peer.client());
+        outbox.flush().await;
+        assert!(outbox.dead_letters().is_empty());
+    });
+    assert_eq!(peer.attempts(), [1, 1, 1, 1]);
 }
 
 #[test]

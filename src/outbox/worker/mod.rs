@@ -236,6 +236,10 @@ where
         let Message { ticket, size, .. } = message;
         let table = self.service.table.clone();
         let id = ticket.get();
+        if id < self.outbox.first {
+            // A former life took it as worth waiting for, so what looks permanent is the path's.
+            table.learn(R::destination_hash(&message.request));
+        }
         let hold = match table.are_shut() {
             false => Hold::Open,
             true => table.hold(&self.destination, id, size, 0, None, true),
