@@ -147,7 +147,8 @@ impl<W> Link<W> {
             Phase::Draining { flying, .. } => flying,
         };
         let (woken, _) = self.woken.first()?;
-        (self.woken.len() >= in_flight).then(|| woken.saturating_add(self.patience()))
+        let until = woken.saturating_add(self.patience());
+        (self.woken.len() >= in_flight).then(|| until.max(self.not_before))
     }
 
     /// The one that was woken first takes no place in the window any more.
