@@ -110,7 +110,7 @@ where
         {
             Poll::Ready(Ok(())) if lease.generation.is_free() => {
                 let future = lease.conn.call(request);
-                ResponseFuture::called(&self.shared, future, lease.generation)
+                ResponseFuture::called(future, lease.generation)
             }
             Poll::Ready(Err(error)) => {
                 self.shared.fell(lease.generation, error);
