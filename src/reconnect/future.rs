@@ -88,6 +88,7 @@ where
 {
     type Output = Result<<M::Response as Service<Req>>::Response, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {

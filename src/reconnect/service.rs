@@ -97,6 +97,7 @@ where
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         let Some(mut lease) = self.shared.try_lease() else {
             return ResponseFuture::connect(&self.shared, request);
