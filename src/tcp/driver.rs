@@ -199,11 +199,12 @@ where
         }
     }
 
+    #[inline(always)]
     fn hand_out(&mut self, answer: B::Res) -> Result<(), Error> {
         let written = self.outgoing.written();
         if let Some((slot, answer)) = self.in_flight.answered(answer, written)? {
             self.done += 1;
-            slot.finish(Ok(answer));
+            slot.answer(answer);
         }
         Ok(())
     }
