@@ -68,7 +68,7 @@ impl<Req, Res> Client<Req, Res> {
         (client, status, queue)
     }
 
-    #[inline]
+    #[inline(always)]
     fn submit(&mut self, request: Req) -> Result<Answer<Res>, Error> {
         let Shared { jobs, status } = &*self.shared;
         // If it was called without being ready but there is room, no harm is done.
@@ -95,7 +95,7 @@ impl<Req, Res> Service<Req> for Client<Req, Res> {
     type Future = ResponseFuture<Res>;
 
     /// Waits while `max_in_flight` requests are unanswered. Fails when the connection has ended.
-    #[inline]
+    #[inline(always)]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let status = &self.shared.status;
         if status.ended.get().is_some() {
@@ -132,7 +132,7 @@ impl<Req, Res> Service<Req> for Client<Req, Res> {
     ///
     /// Without a `poll_ready` before it the call fails with [`ErrorKind::NotReady`] if there is no
     /// room; it does not panic.
-    #[inline]
+    #[inline(always)]
     fn call(&mut self, request: Req) -> ResponseFuture<Res> {
         ResponseFuture(match self.submit(request) {
             Ok(answered) => State::Waiting(answered),
