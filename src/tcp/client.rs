@@ -213,7 +213,7 @@ impl<Res> Unpin for ResponseFuture<Res> {}
 impl<Res> Future for ResponseFuture<Res> {
     type Output = Result<Res, Error>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let gone = || Error::unsent(ErrorKind::Gone, None);
         Poll::Ready(match &mut self.0 {

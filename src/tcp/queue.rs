@@ -37,7 +37,7 @@ struct State<T> {
 
 impl<T> Sender<T> {
     /// Hands the job back if nobody will take it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&self, job: T) -> Result<(), T> {
         let mut state = lock(&self.0);
         if state.over {
