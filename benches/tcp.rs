@@ -8,28 +8,31 @@
 //!   same window over a `Framed`, batched by hand. Then a thousand tasks, each with one request.
 //! - One at a time: against a bare `Framed` ping-pong.
 //! - How long after a listener is back the first request gets through, with a backoff of at most
-//!   250 ms.
+//!   250 ms, and how much of it is not the backoff's delay. The delay is uniform in [10 ms, 250 ms]
+//!   by then, and the listener comes back at any moment of it: see `recovery`.
 //!
 //! The contenders take turns, round by round; a ratio is one of neighbours in the same round. The
 //! server echoes bytes on a thread of its own.
 
 #![allow(missing_docs, unsafe_code)]
 
+#[path = "tcp/recovery.rs"]
+mod recovery;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Duration;
 #[expect(clippy::disallowed_types, reason = "this measures real time")]
 use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
-use tower::{Service, ServiceBuilder, ServiceExt as _};
-use tower_conn_retry::{BoxError, ExponentialBackoff, Reconnect, RetryOnConnErr, tcp};
+use tower::{Service, ServiceExt as _};
+use tower_conn_retry::{BoxError, Reconnect, tcp};
 
 /// Counts the allocations of the thread that asks.
 struct Counting;
@@ -204,8 +207,7 @@ impl Contender {
     /// Nanoseconds and allocations for each message.
     async fn measure(self, peer: &mut Peer, message: &Bytes, count: usize) -> (f64, f64) {
         let allocations = ALLOCATIONS.get();
-        #[expect(clippy::disallowed_types, reason = "this measures real time")]
-        let begun = Instant::now();
+        let begun = now();
         self.run(peer, message, count)
             .await
             .expect("loopback does not break");
@@ -284,55 +286,20 @@ fn min(figures: &[f64]) -> f64 {
     figures.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
+fn median(figures: Vec<f64>) -> f64 {
+    quantile(figures, 0.5)
+}
+
+fn quantile(mut figures: Vec<f64>, part: f64) -> f64 {
     figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+    let last = figures.len().saturating_sub(1);
+    let place = (last as f64 * part).round() as usize;
+    figures.get(place).copied().unwrap_or(f64::NAN)
 }
 
-/// From the moment a listener is back to the first answer, in milliseconds.
-async fn recovery(rounds: usize, outage: Duration) -> Vec<f64> {
-    let mut figures = Vec::new();
-    let listen = |address| {
-        let socket = TcpSocket::new_v4()?;
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(16)
-    };
-    let mut address = SocketAddr::from(([127, 0, 0, 1], 0));
-    for _ in 0..rounds {
-        let listener = listen(address).expect("a listener");
-        address = listener.local_addr().expect("its address");
-        let connector: Connector = tcp::Connector::new(address, LengthDelimitedCodec::new);
-        let backoff = ExponentialBackoff::new().cap(Duration::from_millis(250));
-        let mut service = ServiceBuilder::new()
-            .layer(RetryOnConnErr::new().backoff(backoff))
-            .service(Reconnect::new(connector));
-        let first = service.call(Bytes::from("up"));
-        let (first, (mut server, _)) =
-            tokio::join!(tokio::spawn(first), async { accept_one(&listener).await });
-        first.expect("no panic").expect("an answer");
-        server.shutdown().await.expect("the end");
-        drop((server, listener));
-        let call = tokio::spawn(service.call(Bytes::from("down")));
-        // At the cap, and at a moment that has nothing to do with the probes.
-        tokio::time::sleep(outage + Duration::from_millis(fastrand::u64(0..500))).await;
-        #[expect(clippy::disallowed_types, reason = "this measures real time")]
-        let begun = Instant::now();
-        let listener = listen(address).expect("the same address");
-        let _server = accept_one(&listener).await;
-        call.await.expect("no panic").expect("an answer");
-        figures.push(begun.elapsed().as_secs_f64() * 1e3);
-    }
-    figures
-}
-
-/// Answers the first frame of a connection with itself.
-async fn accept_one(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    let (mut stream, peer) = listener.accept().await.expect("a connection");
-    let mut buffer = [0; 1024];
-    let n = stream.read(&mut buffer).await.expect("a frame");
-    stream.write_all(&buffer[..n]).await.expect("written");
-    (stream, peer)
+#[expect(clippy::disallowed_types, reason = "this measures real time")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// Echoes bytes, on a thread of its own.
@@ -394,9 +361,5 @@ fn main() {
             runtime().block_on(table(t, address, size, rounds, t.messages / part));
         }
     }
-    let (rounds, outage) = if bench { (21, 2_000) } else { (1, 100) };
-    let figures = runtime().block_on(recovery(rounds, Duration::from_millis(outage)));
-    let max = figures.iter().copied().fold(0.0, f64::max);
-    println!("\nfrom a listener that is back to the first answer, backoff of at most 250 ms");
-    println!("  {:.0} ms (median), {max:.0} ms (max)", median(figures));
+    runtime().block_on(recovery::table(bench));
 }

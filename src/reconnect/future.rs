@@ -6,9 +6,10 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::line::{Generation, Place};
-use super::shared::{Lease, Shared, Waiter};
-use crate::{BoxError, NotSent, classify};
+use super::line::Generation;
+use super::pending::{POLLED_AGAIN, Pending};
+use super::shared::{Lease, Shared};
+use crate::{BoxError, classify};
 
 pin_project! {
     /// The answer of a [`Reconnect`](super::Reconnect).
@@ -19,7 +20,6 @@ pin_project! {
         M: Service<T>,
         M::Response: Service<Req>,
     {
-        shared: Arc<Shared<M, T>>,
         #[pin]
         state: State<M, T, Req>,
     }
@@ -32,25 +32,15 @@ pin_project! {
         M: Service<T>,
         M::Response: Service<Req>,
     {
-        /// Waits for a connection.
-        Connecting { waiter: Option<Waiter<M, T>>, request: Option<Req> },
-        /// Waits until the connection takes the request. The clone is this caller's own.
-        Readying {
-            lease: Lease<M::Response>,
-            request: Option<Req>,
-            // Keeps the place until the call.
-            waiter: Option<Waiter<M, T>>,
-            // The same among those who wait until this connection is ready.
-            place: Option<Place>,
-        },
         /// Waits for the answer.
         Calling {
             #[pin]
             future: <M::Response as Service<Req>>::Future,
-            generation: Generation,
+            generation: Generation<M, T>,
         },
-        /// Was not sent.
-        Failed { error: Option<NotSent>, request: Option<Req> },
+        /// Boxed, so that in the usual case there is little to move.
+        Pending { pending: Box<Pending<M, T, Req>> },
+        Over,
     }
 }
 
@@ -59,57 +49,30 @@ where
     M: Service<T>,
     M::Response: Service<Req>,
 {
+    #[cold]
     pub(super) fn connect(shared: &Arc<Shared<M, T>>, request: Req) -> Self {
-        Self::new(shared, State::connect(shared, Some(request)))
-    }
-
-    pub(super) fn ready(
-        shared: &Arc<Shared<M, T>>,
-        lease: Lease<M::Response>,
-        request: Req,
-    ) -> Self {
-        let state = State::Readying {
-            place: Some(Place::join(&lease.generation)),
-            lease,
-            request: Some(request),
-            waiter: None,
-        };
-        Self::new(shared, state)
-    }
-
-    pub(super) fn called(
-        shared: &Arc<Shared<M, T>>,
-        future: <M::Response as Service<Req>>::Future,
-        generation: Generation,
-    ) -> Self {
-        generation.life.touch();
-        Self::new(shared, State::Calling { future, generation })
-    }
-
-    fn new(shared: &Arc<Shared<M, T>>, state: State<M, T, Req>) -> Self {
+        let pending = Pending::connect(shared, request);
         Self {
-            shared: Arc::clone(shared),
-            state,
+            state: State::Pending { pending },
         }
     }
-}
 
-impl<M, T, Req> State<M, T, Req>
-where
-    M: Service<T>,
-    M::Response: Service<Req>,
-{
-    /// Goes on to a new connection, unless that would go past others.
-    fn connect(shared: &Arc<Shared<M, T>>, request: Option<Req>) -> Self {
-        match shared.unheard() {
-            Some(error) => Self::Failed {
-                error: Some(NotSent::new(error)),
-                request,
-            },
-            None => Self::Connecting {
-                waiter: Some(Waiter::new(shared)),
-                request,
-            },
+    #[cold]
+    pub(super) fn ready(shared: &Arc<Shared<M, T>>, lease: Lease<M, T>, request: Req) -> Self {
+        let pending = Pending::ready(shared, lease, request);
+        Self {
+            state: State::Pending { pending },
+        }
+    }
+
+    #[inline]
+    pub(super) fn called(
+        future: <M::Response as Service<Req>>::Future,
+        generation: Generation<M, T>,
+    ) -> Self {
+        generation.life.touch();
+        Self {
+            state: State::Calling { future, generation },
         }
     }
 }
@@ -125,99 +88,35 @@ where
 {
     type Output = Result<<M::Response as Service<Req>>::Response, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+        let mut state = self.project().state;
         loop {
-            let next = match this.state.as_mut().project() {
-                StateProj::Connecting { waiter, request } => {
-                    let place = waiter.as_mut().expect(POLLED_AGAIN);
-                    let lease = match ready!(this.shared.poll_lease(place, cx)) {
-                        Ok(lease) => lease,
-                        Err(error) => {
-                            let request = request.take().expect(POLLED_AGAIN);
-                            return Poll::Ready(Err(error.handing_back(request).into()));
-                        }
-                    };
-                    State::Readying {
-                        lease,
-                        request: request.take(),
-                        waiter: waiter.take(),
-                        place: None,
-                    }
-                }
-                StateProj::Readying {
-                    lease,
-                    request,
-                    waiter,
-                    place,
-                } => {
-                    let ready = lease.conn.poll_ready(cx);
-                    if place.is_none() && (ready.is_pending() || !lease.generation.is_free()) {
-                        *place = Some(Place::join(&lease.generation));
-                        *waiter = None;
-                    }
-                    match ready!(ready) {
-                        Ok(()) => {
-                            if let Some(place) = place {
-                                ready!(place.poll_turn(cx));
-                            }
-                            let request = request.take().expect(POLLED_AGAIN);
-                            lease.generation.life.touch();
-                            State::Calling {
-                                future: lease.conn.call(request),
-                                generation: lease.generation.clone(),
-                            }
-                        }
-                        Err(error) => {
-                            *waiter = None;
-                            *place = None;
-                            if lease.fresh {
-                                // Made for this call, and dead already: it was the attempt.
-                                let error = this.shared.stillborn(&lease.generation, error);
-                                let request = request.take().expect(POLLED_AGAIN);
-                                let error = NotSent::new(error).handing_back(request);
-                                return Poll::Ready(Err(error.into()));
-                            }
-                            if lease.generation.has_failed_calls() {
-                                // They were before it on that connection, and may be again.
-                                let error = NotSent::new(error);
-                                return Poll::Ready(Err(error.into()));
-                            }
-                            let others = std::mem::take(&mut lease.generation);
-                            this.shared.fell(others, error);
-                            State::connect(this.shared, request.take())
-                        }
-                    }
-                }
-                StateProj::Failed { error, request } => {
-                    let error = error.take().expect(POLLED_AGAIN);
-                    let request = request.take().expect(POLLED_AGAIN);
-                    return Poll::Ready(Err(error.handing_back(request).into()));
-                }
+            match state.as_mut().project() {
                 StateProj::Calling { future, generation } => {
                     let result = ready!(future.poll(cx)).map_err(Into::into);
                     generation.life.touch();
                     if let Err(error) = &result {
                         if classify(&**error).is_some() {
                             generation.call_failed();
-                            this.shared.retire(generation);
                         }
                     }
                     // It has heard: from here on nobody need wait for it.
-                    this.state.set(State::Failed {
-                        error: None,
-                        request: None,
-                    });
+                    state.set(State::Over);
                     return Poll::Ready(result);
                 }
-            };
-            this.state.set(next);
+                StateProj::Pending { pending } => match ready!(pending.poll(cx)) {
+                    Ok((future, generation)) => state.set(State::Calling { future, generation }),
+                    Err(error) => {
+                        state.set(State::Over);
+                        return Poll::Ready(Err(error));
+                    }
+                },
+                StateProj::Over => panic!("{POLLED_AGAIN}"),
+            }
         }
     }
 }
-
-/// The request is taken out only on the way to `Calling`, which never goes back.
-const POLLED_AGAIN: &str = "polled after it was ready";
 
 impl<M, T, Req> fmt::Debug for ResponseFuture<M, T, Req>
 where
@@ -226,10 +125,9 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
-            State::Connecting { .. } => "connecting",
-            State::Readying { .. } => "waiting for readiness",
             State::Calling { .. } => "called",
-            State::Failed { .. } => "failed",
+            State::Pending { pending } => pending.stage(),
+            State::Over => "over",
         };
         f.debug_struct("ResponseFuture")
             .field("state", &state)

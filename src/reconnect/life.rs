@@ -11,6 +11,7 @@ pub(super) struct Life {
 }
 
 struct Clock {
+    limits: Limits,
     made: Instant,
     /// Nanoseconds after `made`.
     last_used: AtomicU64,
@@ -28,32 +29,47 @@ impl Limits {
     pub(super) fn begin(self) -> Life {
         let limited = self.max_age.is_some() || self.idle_timeout.is_some();
         let clock = limited.then(|| Clock {
+            limits: self,
             made: Instant::now(),
             last_used: AtomicU64::new(0),
         });
         Life { clock }
     }
-
-    /// Whether the connection may still be handed out. `calls` of it are under way.
-    pub(super) fn allow(self, life: &Life, calls: usize) -> bool {
-        let Some(clock) = &life.clock else {
-            return true;
-        };
-        let age = clock.made.elapsed();
-        let idle = age.saturating_sub(Duration::from_nanos(
-            clock.last_used.load(Ordering::Relaxed),
-        ));
-        self.max_age.is_none_or(|max| age < max)
-            && (calls > 0 || self.idle_timeout.is_none_or(|max| idle < max))
-    }
 }
 
 impl Life {
+    /// Whether the connection may not be handed out any more. `calls` of it are under way.
+    #[inline]
+    pub(super) fn is_over(&self, calls: impl FnOnce() -> usize) -> bool {
+        self.clock
+            .as_ref()
+            .is_some_and(|clock| clock.is_over(calls()))
+    }
+
     /// A call begins or ends.
+    #[inline]
     pub(super) fn touch(&self) {
         if let Some(clock) = &self.clock {
-            let age = u64::try_from(clock.made.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            clock.last_used.fetch_max(age, Ordering::Relaxed);
+            clock.touch();
         }
+    }
+}
+
+impl Clock {
+    fn is_over(&self, calls: usize) -> bool {
+        let age = self.made.elapsed();
+        let last_used = Duration::from_nanos(self.last_used.load(Ordering::Relaxed));
+        let idle = age.saturating_sub(last_used);
+        let Limits {
+            max_age,
+            idle_timeout,
+        } = self.limits;
+        max_age.is_some_and(|max| age >= max)
+            || (calls == 0 && idle_timeout.is_some_and(|max| idle >= max))
+    }
+
+    fn touch(&self) {
+        let age = u64::try_from(self.made.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.last_used.fetch_max(age, Ordering::Relaxed);
     }
 }

@@ -1,22 +1,24 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::time::{Sleep, sleep};
+use tower_service::Service;
 
 use super::life::Life;
-use super::shared::PATIENCE;
+use super::shared::{PATIENCE, Shared};
 
 /// One of these for each connection; all of its calls hold it, so that it also tells whether there
 /// are any.
-pub(super) type Generation = Arc<Calls>;
+pub(super) type Generation<M, T> = Arc<Calls<M, T>>;
 
 /// The calls of a connection.
-#[derive(Default)]
-pub(super) struct Calls {
+pub(super) struct Calls<M: Service<T>, T> {
     pub(super) life: Life,
+    /// Where it is handed out, so that a call need not hold that as well.
+    shared: Weak<Shared<M, T>>,
     failed: AtomicBool,
     /// How many wait in line, so that the usual case takes no lock.
     waiting: AtomicUsize,
@@ -33,17 +35,24 @@ struct Line {
     next: u64,
 }
 
-impl Calls {
-    pub(super) fn new(life: Life) -> Self {
+impl<M: Service<T>, T> Calls<M, T> {
+    pub(super) fn new(life: Life, shared: &Arc<Shared<M, T>>) -> Self {
         Self {
             life,
-            ..Self::default()
+            shared: Arc::downgrade(shared),
+            failed: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            line: Mutex::default(),
         }
     }
 
-    /// A call failed together with the connection.
-    pub(super) fn call_failed(&self) {
+    /// A call failed together with the connection, which is not handed out again.
+    pub(super) fn call_failed(self: &Arc<Self>) {
         self.failed.store(true, Ordering::Release);
+        // If it has gone, so have all who could be handed the connection.
+        if let Some(shared) = self.shared.upgrade() {
+            shared.retire(self);
+        }
     }
 
     pub(super) fn has_failed_calls(&self) -> bool {
@@ -61,16 +70,16 @@ impl Calls {
 }
 
 /// A place in the line. Dropping it gives it up.
-pub(super) struct Place {
-    calls: Generation,
+pub(super) struct Place<M: Service<T>, T> {
+    calls: Generation<M, T>,
     number: u64,
     /// Runs while it lets others go first.
     patience: Option<Pin<Box<Sleep>>>,
 }
 
-impl Place {
+impl<M: Service<T>, T> Place<M, T> {
     /// The last place.
-    pub(super) fn join(calls: &Generation) -> Self {
+    pub(super) fn join(calls: &Generation<M, T>) -> Self {
         let mut line = calls.line();
         let number = line.next;
         line.next += 1;
@@ -111,7 +120,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl<M: Service<T>, T> Drop for Place<M, T> {
     fn drop(&mut self) {
         let mut line = self.calls.line();
         let own = line.places.remove(&self.number);

@@ -64,8 +64,10 @@ mod attempt;
 mod future;
 mod life;
 mod line;
+mod pending;
 mod service;
 mod shared;
+mod waiter;
 mod waiters;
 
 pub use future::ResponseFuture;

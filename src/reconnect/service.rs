@@ -97,6 +97,7 @@ where
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         let Some(mut lease) = self.shared.try_lease() else {
             return ResponseFuture::connect(&self.shared, request);
@@ -110,7 +111,7 @@ where
         {
             Poll::Ready(Ok(())) if lease.generation.is_free() => {
                 let future = lease.conn.call(request);
-                ResponseFuture::called(&self.shared, future, lease.generation)
+                ResponseFuture::called(future, lease.generation)
             }
             Poll::Ready(Err(error)) => {
                 self.shared.fell(lease.generation, error);

@@ -1,16 +1,15 @@
 use std::error::Error;
-use std::pin::Pin;
 use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep};
-
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::attempt::Attempt;
 use super::life::Limits;
 use super::line::{Calls, Generation};
+use super::waiter::Waiter;
 use super::waiters::{SharedError, Waiters};
 #[cfg(feature = "hyper-conn")]
 use crate::classify::{cast, steps};
@@ -29,51 +28,77 @@ const HEARING: Duration = Duration::from_millis(20);
 /// What all clones share: the connection, or the one attempt to make it.
 pub(super) struct Shared<M: Service<T>, T> {
     state: Mutex<State<M, T>>,
-    waiters: Arc<Waiters>,
+    pub(super) waiters: Arc<Waiters>,
 }
 
 struct State<M: Service<T>, T> {
-    live: Option<M::Response>,
-    /// Tells the connections apart, so that a late failure on an old one can't end a new one. All
-    /// calls on the connection hold it too.
-    generation: Generation,
+    live: Option<Live<M, T>>,
     limits: Limits,
     /// The last connection that was found dead.
-    fallen: Option<Fallen>,
+    fallen: Option<Fallen<M, T>>,
     /// `None` while somebody polls it: no lock is held then.
     attempt: Option<Attempt<M, T>>,
 }
 
+struct Live<M: Service<T>, T> {
+    conn: M::Response,
+    /// Tells the connections apart, so that a late failure on an old one can't end a new one. All
+    /// calls on the connection hold it too.
+    generation: Generation<M, T>,
+}
+
 impl<M: Service<T>, T> State<M, T> {
-    /// The connection, which is not handed out again.
+    fn is_live(&self, generation: &Generation<M, T>) -> bool {
+        let live = self.live.as_ref();
+        live.is_some_and(|live| Arc::ptr_eq(&live.generation, generation))
+    }
+
+    /// The connection, which is not handed out again. To be dropped without the lock.
     fn end(&mut self) -> Option<M::Response> {
-        self.generation = Generation::default();
-        self.live.take()
+        self.live.take().map(|live| live.conn)
     }
 
     /// Ends a connection that is too old, or was idle for too long.
     fn end_if_expired(&mut self) -> Option<M::Response> {
-        self.live.as_ref()?;
-        // One is ours.
-        let calls = Arc::strong_count(&self.generation) - 1;
-        match self.limits.allow(&self.generation.life, calls) {
-            true => None,
-            false => self.end(),
+        match self.live.as_ref()?.is_expired() {
+            true => self.end(),
+            false => None,
         }
     }
 }
 
-struct Fallen {
+impl<M: Service<T>, T> Live<M, T> {
+    #[inline]
+    fn is_expired(&self) -> bool {
+        // One is ours.
+        let calls = || Arc::strong_count(&self.generation) - 1;
+        self.generation.life.is_over(calls)
+    }
+
+    #[inline]
+    fn lease(&self, fresh: bool) -> Lease<M, T>
+    where
+        M::Response: Clone,
+    {
+        Lease {
+            conn: self.conn.clone(),
+            generation: Arc::clone(&self.generation),
+            fresh,
+        }
+    }
+}
+
+struct Fallen<M: Service<T>, T> {
     /// Held by those who have not heard of it yet.
-    generation: Weak<Calls>,
+    generation: Weak<Calls<M, T>>,
     at: Instant,
     error: SharedError,
 }
 
 /// A clone of the connection, and which one it is.
-pub(super) struct Lease<C> {
-    pub(super) conn: C,
-    pub(super) generation: Generation,
+pub(super) struct Lease<M: Service<T>, T> {
+    pub(super) conn: M::Response,
+    pub(super) generation: Generation<M, T>,
     /// It was made while this caller waited for it.
     pub(super) fresh: bool,
 }
@@ -85,7 +110,6 @@ impl<M: Service<T>, T: Clone> Shared<M, T> {
         Self {
             state: Mutex::new(State {
                 live: None,
-                generation: Generation::default(),
                 limits: Limits::default(),
                 fallen: None,
                 attempt: Some(Attempt::new(maker, target)),
@@ -97,9 +121,9 @@ impl<M: Service<T>, T: Clone> Shared<M, T> {
 
 impl<M: Service<T>, T> Shared<M, T> {
     /// This connection is dead: it is not handed out again.
-    pub(super) fn retire(&self, generation: &Generation) {
+    pub(super) fn retire(&self, generation: &Generation<M, T>) {
         let mut state = self.lock();
-        let dead = match Arc::ptr_eq(&state.generation, generation) {
+        let dead = match state.is_live(generation) {
             true => state.end(),
             false => None,
         };
@@ -108,7 +132,7 @@ impl<M: Service<T>, T> Shared<M, T> {
     }
 
     /// Like [`retire`](Self::retire), for who found the connection dead before it took a request.
-    pub(super) fn fell(&self, generation: Generation, error: impl Into<BoxError>) {
+    pub(super) fn fell(&self, generation: Generation<M, T>, error: impl Into<BoxError>) {
         let error = error.into();
         if !is_ordered(&*error) {
             return self.retire(&generation);
@@ -119,10 +143,12 @@ impl<M: Service<T>, T> Shared<M, T> {
             error: SharedError::from(error),
         };
         let mut state = self.lock();
-        let (dead, former) = match Arc::ptr_eq(&state.generation, &generation) {
+        let (dead, former) = match state.is_live(&generation) {
             true => (state.end(), state.fallen.replace(fallen)),
             false => (None, None),
         };
+        // Who looks next must find only the others.
+        drop(generation);
         drop(state);
         drop((dead, former));
     }
@@ -131,12 +157,12 @@ impl<M: Service<T>, T> Shared<M, T> {
     /// the attempt, so all who wait get its error. Shared only if there are others.
     pub(super) fn stillborn(
         &self,
-        generation: &Generation,
+        generation: &Generation<M, T>,
         error: impl Into<BoxError>,
     ) -> BoxError {
         let error = error.into();
         let mut state = self.lock();
-        if !Arc::ptr_eq(&state.generation, generation) {
+        if !state.is_live(generation) {
             return error;
         }
         let dead = state.end();
@@ -168,6 +194,13 @@ impl<M: Service<T>, T> Shared<M, T> {
         None
     }
 
+    /// Nobody waits any more for the attempt that is under way.
+    pub(super) fn orphan(&self) {
+        if let Some(attempt) = &mut self.lock().attempt {
+            attempt.orphan();
+        }
+    }
+
     pub(super) fn set_limits(&self, set: impl FnOnce(&mut Limits)) {
         set(&mut self.lock().limits);
     }
@@ -189,28 +222,30 @@ where
     T: Clone,
 {
     /// The connection, if it is there and nobody waits for it.
-    pub(super) fn try_lease(&self) -> Option<Lease<M::Response>> {
+    #[inline]
+    pub(super) fn try_lease(&self) -> Option<Lease<M, T>> {
         if !self.waiters.is_empty() {
             return None;
         }
-        let _expired; // dropped without the lock
         let mut state = self.lock();
-        _expired = state.end_if_expired();
-        Some(Lease {
-            conn: state.live.clone()?,
-            generation: state.generation.clone(),
-            fresh: false,
-        })
+        match &state.live {
+            Some(live) if !live.is_expired() => return Some(live.lease(false)),
+            _ => {}
+        }
+        let expired = state.end();
+        drop(state);
+        drop(expired);
+        None
     }
 
     /// Waits for a connection, and makes it if nobody else is at it. The place is kept until the
     /// waiter is dropped, which is when the request was handed over, so that nobody goes past it in
     /// between.
     pub(super) fn poll_lease(
-        &self,
+        self: &Arc<Self>,
         waiter: &mut Waiter<M, T>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Lease<M::Response>, ConnectError>> {
+    ) -> Poll<Result<Lease<M, T>, ConnectError>> {
         // First the place in the list, then a look at the state: what changes after the look wakes
         // whoever is in the list.
         let place = match self.waiters.register(waiter.place.take(), cx.waker()) {
@@ -230,7 +265,7 @@ where
             if !waiter.joined {
                 _expired = state.end_if_expired();
             }
-            if let Some(conn) = &state.live {
+            if let Some(live) = &state.live {
                 if patient && !self.waiters.is_first(place) {
                     // Those who came first go first, if they are polled at all.
                     drop(state);
@@ -240,12 +275,7 @@ where
                     patient = false;
                     continue;
                 }
-                let lease = Lease {
-                    conn: conn.clone(),
-                    generation: state.generation.clone(),
-                    fresh: waiter.joined,
-                };
-                return Poll::Ready(Ok(lease));
+                return Poll::Ready(Ok(live.lease(waiter.joined)));
             }
             waiter.joined = true;
             _former = waiter.patience.take();
@@ -283,7 +313,7 @@ fn is_ordered(error: &(dyn Error + 'static)) -> bool {
 
 /// Somebody polls the attempt. It is put back whatever happens, a panic included.
 struct Turn<'a, M: Service<T>, T> {
-    shared: &'a Shared<M, T>,
+    shared: &'a Arc<Shared<M, T>>,
     attempt: Option<Attempt<M, T>>,
 }
 
@@ -315,8 +345,11 @@ where
                 Poll::Pending
             }
             Poll::Ready(Ok(conn)) => {
-                state.live = Some(conn);
-                state.generation = Generation::new(Calls::new(state.limits.begin()));
+                let calls = Calls::new(state.limits.begin(), self.shared);
+                state.live = Some(Live {
+                    conn,
+                    generation: Arc::new(calls),
+                });
                 // The calls of the one before it have been overtaken, whether they know or not.
                 let _fallen = state.fallen.take();
                 waiters.set_notified();
@@ -346,53 +379,5 @@ impl<M: Service<T>, T> Drop for Turn<'_, M, T> {
         self.shared.lock().attempt = Some(attempt);
         self.shared.waiters.set_notified();
         self.shared.waiters.wake_all();
-    }
-}
-
-/// One caller's place among those who wait for a connection. Dropping it gives the place up, and
-/// nobody else is held up by that.
-pub(super) struct Waiter<M: Service<T>, T> {
-    shared: Arc<Shared<M, T>>,
-    place: Option<u64>,
-    joined: bool,
-    /// Runs while it lets others go first.
-    patience: Option<Pin<Box<Sleep>>>,
-}
-
-impl<M: Service<T>, T> Waiter<M, T> {
-    /// Takes its place now: the order is that of the calls, not that of the first polls.
-    pub(super) fn new(shared: &Arc<Shared<M, T>>) -> Self {
-        let place = shared.waiters.register(None, Waker::noop()).ok();
-        Self {
-            shared: Arc::clone(shared),
-            place,
-            joined: false,
-            patience: None,
-        }
-    }
-
-    /// Ready when it has waited long enough for those who came before it.
-    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let patience = self
-            .patience
-            .get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
-        patience.as_mut().poll(cx)
-    }
-
-    fn leave(&mut self) {
-        let Some(place) = self.place.take() else {
-            return;
-        };
-        if !self.shared.waiters.leave(place) {
-            if let Some(attempt) = &mut self.shared.lock().attempt {
-                attempt.orphan();
-            }
-        }
-    }
-}
-
-impl<M: Service<T>, T> Drop for Waiter<M, T> {
-    fn drop(&mut self) {
-        self.leave();
     }
 }

@@ -24,7 +24,7 @@ pub struct Client<Req, Res> {
     /// This handle has a permit.
     ready: bool,
     /// Only there while this handle waits for a permit.
-    acquiring: Option<PollSemaphore>,
+    acquiring: Option<Box<PollSemaphore>>,
 }
 
 /// What the handles share. The task does not hold it, so that it sees the last of them go.
@@ -68,6 +68,7 @@ impl<Req, Res> Client<Req, Res> {
         (client, status, queue)
     }
 
+    #[inline(always)]
     fn submit(&mut self, request: Req) -> Result<Answer<Res>, Error> {
         let Shared { jobs, status } = &*self.shared;
         // If it was called without being ready but there is room, no harm is done.
@@ -94,6 +95,7 @@ impl<Req, Res> Service<Req> for Client<Req, Res> {
     type Future = ResponseFuture<Res>;
 
     /// Waits while `max_in_flight` requests are unanswered. Fails when the connection has ended.
+    #[inline(always)]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let status = &self.shared.status;
         if status.ended.get().is_some() {
@@ -113,7 +115,7 @@ impl<Req, Res> Service<Req> for Client<Req, Res> {
         }
         let acquiring = self
             .acquiring
-            .get_or_insert_with(|| PollSemaphore::new(Arc::clone(&status.permits)));
+            .get_or_insert_with(|| Box::new(PollSemaphore::new(Arc::clone(&status.permits))));
         let permit = ready!(acquiring.poll_acquire(cx));
         self.acquiring = None;
         Poll::Ready(match permit {
@@ -130,6 +132,7 @@ impl<Req, Res> Service<Req> for Client<Req, Res> {
     ///
     /// Without a `poll_ready` before it the call fails with [`ErrorKind::NotReady`] if there is no
     /// room; it does not panic.
+    #[inline(always)]
     fn call(&mut self, request: Req) -> ResponseFuture<Res> {
         ResponseFuture(match self.submit(request) {
             Ok(answered) => State::Waiting(answered),
@@ -140,6 +143,7 @@ impl<Req, Res> Service<Req> for Client<Req, Res> {
 
 impl<Req, Res> Clone for Client<Req, Res> {
     /// Readiness is not cloned.
+    #[inline]
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
@@ -209,6 +213,7 @@ impl<Res> Unpin for ResponseFuture<Res> {}
 impl<Res> Future for ResponseFuture<Res> {
     type Output = Result<Res, Error>;
 
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let gone = || Error::unsent(ErrorKind::Gone, None);
         Poll::Ready(match &mut self.0 {

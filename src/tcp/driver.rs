@@ -24,7 +24,7 @@ use crate::{BoxError, Sent};
 /// Requests are taken from the queue and encoded while fewer bytes than this wait to be written.
 /// So many small frames share one write, and a peer that does not read costs this much memory and
 /// one frame.
-const HIGH_WATER: usize = 64 * 1024;
+const HIGH_WATER: usize = 128 * 1024;
 /// Room for one read.
 const READ_SIZE: usize = 16 * 1024;
 /// After so many bytes the callers get a turn, so that answers don't pile up that are only waiting
@@ -199,11 +199,12 @@ where
         }
     }
 
+    #[inline(always)]
     fn hand_out(&mut self, answer: B::Res) -> Result<(), Error> {
         let written = self.outgoing.written();
         if let Some((slot, answer)) = self.in_flight.answered(answer, written)? {
             self.done += 1;
-            slot.finish(Ok(answer));
+            slot.answer(answer);
         }
         Ok(())
     }

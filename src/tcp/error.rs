@@ -12,7 +12,15 @@ use crate::{BoxError, ConnError, ConnErrorKind, Outlook, Sent};
 #[derive(Clone)]
 pub struct Error {
     cause: Arc<Cause>,
-    sent: Sent,
+    sent: Evidence,
+}
+
+/// [`Sent`], as wide as a pointer: so what is either an answer or an error is moved word by word.
+#[derive(Clone, Copy)]
+#[repr(usize)]
+enum Evidence {
+    No,
+    Maybe,
 }
 
 /// Which kind of thing went wrong.
@@ -68,7 +76,7 @@ impl Error {
     pub(super) fn unsent(kind: ErrorKind, source: Option<BoxError>) -> Self {
         Self {
             cause: Arc::new(Cause { kind, source }),
-            sent: Sent::No,
+            sent: Evidence::No,
         }
     }
 
@@ -76,7 +84,10 @@ impl Error {
     pub(super) fn with_sent(&self, sent: Sent) -> Self {
         Self {
             cause: Arc::clone(&self.cause),
-            sent,
+            sent: match sent {
+                Sent::No => Evidence::No,
+                Sent::Maybe => Evidence::Maybe,
+            },
         }
     }
 
@@ -93,7 +104,10 @@ impl Error {
     /// decoders that accept an unfinished last frame at the end of the stream, such as
     /// `tokio_util`'s `LinesCodec`: with such a peer, part of a message can pass for a message.
     pub fn sent(&self) -> Sent {
-        self.sent
+        match self.sent {
+            Evidence::No => Sent::No,
+            Evidence::Maybe => Sent::Maybe,
+        }
     }
 
     /// What the error says about the connection. `None` if it is not about the connection.
@@ -116,7 +130,7 @@ impl Error {
             | ErrorKind::Gone => (ConnErrorKind::Closed, Outlook::Transient),
         };
         let error = ConnError::new(kind).with_outlook(outlook);
-        Some(error.with_sent(self.sent))
+        Some(error.with_sent(self.sent()))
     }
 
     fn below(&self) -> Option<ConnError> {
@@ -149,7 +163,7 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("tcp::Error")
             .field("kind", &self.cause.kind)
-            .field("sent", &self.sent)
+            .field("sent", &self.sent())
             .field("source", &self.cause.source)
             .finish()
     }

@@ -42,7 +42,7 @@
 //! its own accord, unless a [`Correlate`] takes it.
 //!
 //! At most [`max_in_flight`](Connector::max_in_flight) requests are unanswered. Memory is bounded by
-//! that, by 64 KiB and one frame of unwritten bytes, and by what the codec lets a frame grow to: give
+//! that, by 128 KiB and one frame of unwritten bytes, and by what the codec lets a frame grow to: give
 //! the codec a limit.
 //!
 //! # Done, sent, not sent

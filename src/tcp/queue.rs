@@ -37,6 +37,7 @@ struct State<T> {
 
 impl<T> Sender<T> {
     /// Hands the job back if nobody will take it.
+    #[inline(always)]
     pub(super) fn push(&self, job: T) -> Result<(), T> {
         let mut state = lock(&self.0);
         if state.over {
@@ -62,6 +63,7 @@ impl<T> Drop for Sender<T> {
 
 impl<T> Receiver<T> {
     /// The next job. `None` when there are no handles any more.
+    #[inline]
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         if let Some(job) = self.taken.pop_front() {
             return Poll::Ready(Some(job));

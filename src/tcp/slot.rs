@@ -31,6 +31,7 @@ enum State<Res> {
     Torn,
 }
 
+#[inline]
 pub(super) fn slot<Res>() -> (Slot<Res>, Answer<Res>) {
     let open = State::Open {
         caller: None,
@@ -48,19 +49,33 @@ impl<Res> Shared<Res> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn end(&self, end: State<Res>) {
-        let former = std::mem::replace(&mut *self.lock(), end);
-        if let State::Open {
-            caller: Some(caller),
-            ..
-        } = former
-        {
+    /// Lets go before the caller is woken, so that it finds the end unshared.
+    #[inline]
+    fn end(self: Arc<Self>, end: State<Res>) {
+        let mut state = self.lock();
+        let former = match &mut *state {
+            State::Open { caller, task } => (caller.take(), task.take()),
+            _ => (None, None),
+        };
+        *state = end;
+        drop(state);
+        drop(self);
+        let (caller, _task) = former;
+        if let Some(caller) = caller {
             caller.wake();
         }
     }
 }
 
 impl<Res> Slot<Res> {
+    /// [`finish`](Self::finish) for the usual case, which is worth a copy of the code of its own.
+    #[inline(always)]
+    pub(super) fn answer(mut self, answer: Res) {
+        if let Some(shared) = self.0.take() {
+            shared.end(State::Finished(Ok(answer)));
+        }
+    }
+
     /// The caller may have gone; then nobody hears it.
     pub(super) fn finish(mut self, result: Result<Res, Error>) {
         if let Some(shared) = self.0.take() {
@@ -69,6 +84,7 @@ impl<Res> Slot<Res> {
     }
 
     /// The caller has gone.
+    #[inline]
     pub(super) fn is_abandoned(&self) -> bool {
         let abandoned = |shared: &Arc<Shared<Res>>| shared.abandoned.load(Ordering::Acquire);
         self.0.as_ref().is_none_or(abandoned)
@@ -102,7 +118,17 @@ impl<Res> Drop for Slot<Res> {
 
 impl<Res> Answer<Res> {
     /// Ready with `None` if the task has gone without a word, or when it was ready before.
+    #[inline]
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Res, Error>>> {
+        // The usual end: the task has let go, and nobody else can see it.
+        if let Some(shared) = self.0.take_if(|shared| Arc::strong_count(shared) == 1) {
+            let shared = Arc::into_inner(shared);
+            let end = shared.map(|shared| shared.state.into_inner());
+            return Poll::Ready(match end {
+                Some(Ok(State::Finished(result))) => Some(result),
+                _ => None,
+            });
+        }
         let Some(shared) = &self.0 else {
             return Poll::Ready(None);
         };

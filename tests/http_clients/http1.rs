@@ -34,6 +34,24 @@ async fn a_request_goes_out_in_origin_form_with_a_host() {
 }
 
 #[tokio::test]
+async fn calls_outlive_the_service() {
+    let origin = Origin::started(Version::H1);
+    let mut service = client::<Full<Bytes>>(&origin);
+    let paths = ["/hold", "/1"];
+    let calls = paths.map(|path| tokio::spawn(service.call(get(origin.url(path)))));
+    origin.has_seen(1).await;
+    // Both were handed over, and the second one waits behind the first.
+    tokio::task::yield_now().await;
+    drop(service);
+    origin.release();
+    for (call, path) in calls.into_iter().zip(paths) {
+        let answer = within(call).await.unwrap().unwrap();
+        let body = within(answer.into_body().collect()).await.unwrap();
+        assert_eq!(body.to_bytes(), path);
+    }
+}
+
+#[tokio::test]
 async fn it_takes_one_request_at_a_time_in_the_order_of_the_calls() {
     let origin = Origin::started(Version::H1);
     let mut connection = connection::<Full<Bytes>>(&origin).await;

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::future::poll_fn;
+use std::io::ErrorKind as ErrorKindIo;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_conn_retry::tcp::{self, Connector, ErrorKind};
 use tower_conn_retry::{BoxError, ConnectError, Reconnect, Sent};
 
-use crate::server::{echo, framed, listen, read_frame, reset, write_frame};
+use crate::server::{bounded, echo, framed, listen, read_frame, reset, write_frame};
 
 /// The `tcp::Error` in an error's chain. (What waited together shares it through an `Arc`.)
 fn tcp_error(error: &BoxError) -> &tcp::Error {
@@ -122,6 +123,38 @@ async fn a_new_connection_is_made_when_the_server_is_back() {
         let error = call.await.unwrap().unwrap_err();
         assert_eq!(tcp_error(&error).sent(), Sent::Maybe);
     }
+}
+
+#[tokio::test]
+async fn a_call_outlives_the_service_and_the_connection_does_not_outlive_the_call() {
+    let (listener, address) = listen().await;
+    let mut service = Reconnect::new(framed(address));
+    let calls = [(); 2].map(|()| tokio::spawn(service.call(Bytes::from("a"))));
+    let (mut server, _) = listener.accept().await.unwrap();
+    for _ in &calls {
+        read_frame(&mut server).await.unwrap();
+    }
+    drop(service);
+    tokio::task::yield_now().await;
+    for call in calls {
+        write_frame(&mut server, b"a").await;
+        assert_eq!(call.await.unwrap().unwrap(), "a");
+    }
+    let end = bounded(read_frame(&mut server)).await;
+    assert_eq!(end.unwrap_err().kind(), ErrorKindIo::UnexpectedEof);
+}
+
+#[tokio::test]
+async fn a_call_that_fails_when_the_service_has_gone_says_so() {
+    let (listener, address) = listen().await;
+    let mut service = Reconnect::new(framed(address));
+    let call = tokio::spawn(service.call(Bytes::from("a")));
+    let (mut server, _) = listener.accept().await.unwrap();
+    read_frame(&mut server).await.unwrap();
+    drop(service);
+    reset(server);
+    let error = bounded(call).await.unwrap().unwrap_err();
+    assert_eq!(tcp_error(&error).sent(), Sent::Maybe);
 }
 
 /// It would go past the other one otherwise, which has to be sent again.

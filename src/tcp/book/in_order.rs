@@ -28,10 +28,12 @@ impl<Req, Res> Book<Req> for InOrder<Res> {
         Ok(())
     }
 
+    #[inline]
     fn insert(&mut self, (): (), span: Span, slot: Slot<Res>) {
         self.frames.push_back(Frame { span, slot });
     }
 
+    #[inline]
     fn answered(&mut self, answer: Res, written: u64) -> Result<Option<Done<Res>>, Error> {
         match self.frames.pop_front() {
             Some(frame) if frame.span.is_begun(written) => Ok(Some((frame.slot, answer))),

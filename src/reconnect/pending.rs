@@ -1,0 +1,177 @@
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tower_service::Service;
+
+use super::line::{Generation, Place};
+use super::shared::{Lease, Shared};
+use super::waiter::Waiter;
+use crate::{BoxError, NotSent};
+
+/// A request that was not handed over yet.
+pub(super) struct Pending<M, T, Req>
+where
+    M: Service<T>,
+    M::Response: Service<Req>,
+{
+    stage: Stage<M, T>,
+    request: Option<Req>,
+    shared: Arc<Shared<M, T>>,
+}
+
+enum Stage<M: Service<T>, T> {
+    /// Waits for a connection.
+    Connecting { waiter: Option<Waiter<M, T>> },
+    /// Waits until the connection takes the request. The clone is this caller's own.
+    Readying {
+        lease: Lease<M, T>,
+        // Keeps the place until the call.
+        waiter: Option<Waiter<M, T>>,
+        // The same among those who wait until this connection is ready.
+        place: Option<Place<M, T>>,
+    },
+    /// Would go past others.
+    Refused { error: Option<NotSent> },
+}
+
+/// A request that was handed over, and which connection it is on.
+type Called<M, T, Req> = (
+    <<M as Service<T>>::Response as Service<Req>>::Future,
+    Generation<M, T>,
+);
+
+impl<M, T, Req> Pending<M, T, Req>
+where
+    M: Service<T>,
+    M::Response: Service<Req>,
+{
+    pub(super) fn connect(shared: &Arc<Shared<M, T>>, request: Req) -> Box<Self> {
+        Box::new(Self {
+            stage: Stage::connect(shared),
+            request: Some(request),
+            shared: Arc::clone(shared),
+        })
+    }
+
+    pub(super) fn ready(shared: &Arc<Shared<M, T>>, lease: Lease<M, T>, request: Req) -> Box<Self> {
+        let stage = Stage::Readying {
+            place: Some(Place::join(&lease.generation)),
+            lease,
+            waiter: None,
+        };
+        Box::new(Self {
+            stage,
+            request: Some(request),
+            shared: Arc::clone(shared),
+        })
+    }
+
+    pub(super) fn stage(&self) -> &'static str {
+        match self.stage {
+            Stage::Connecting { .. } => "connecting",
+            Stage::Readying { .. } => "waiting for readiness",
+            Stage::Refused { .. } => "failed",
+        }
+    }
+}
+
+impl<M: Service<T>, T> Stage<M, T> {
+    /// Goes on to a new connection, unless that would go past others.
+    fn connect(shared: &Arc<Shared<M, T>>) -> Self {
+        match shared.unheard() {
+            Some(error) => Self::Refused {
+                error: Some(NotSent::new(error)),
+            },
+            None => Self::Connecting {
+                waiter: Some(Waiter::new(shared)),
+            },
+        }
+    }
+}
+
+impl<M, T, Req> Pending<M, T, Req>
+where
+    M: Service<T>,
+    M::Error: Into<BoxError>,
+    M::Response: Service<Req> + Clone,
+    <M::Response as Service<Req>>::Error: Into<BoxError>,
+    T: Clone,
+    Req: Send + 'static,
+{
+    /// Ready when the request was handed over, or can't be.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Called<M, T, Req>, BoxError>> {
+        let Self {
+            stage,
+            request,
+            shared,
+        } = self;
+        loop {
+            *stage = match stage {
+                Stage::Connecting { waiter } => {
+                    let place = waiter.as_mut().expect(POLLED_AGAIN);
+                    let lease = match ready!(shared.poll_lease(place, cx)) {
+                        Ok(lease) => lease,
+                        Err(error) => {
+                            let request = request.take().expect(POLLED_AGAIN);
+                            return Poll::Ready(Err(error.handing_back(request).into()));
+                        }
+                    };
+                    Stage::Readying {
+                        lease,
+                        waiter: waiter.take(),
+                        place: None,
+                    }
+                }
+                Stage::Readying {
+                    lease,
+                    waiter,
+                    place,
+                } => {
+                    let ready = lease.conn.poll_ready(cx);
+                    if place.is_none() && (ready.is_pending() || !lease.generation.is_free()) {
+                        *place = Some(Place::join(&lease.generation));
+                        *waiter = None;
+                    }
+                    let Err(error) = ready!(ready) else {
+                        if let Some(place) = place {
+                            ready!(place.poll_turn(cx));
+                        }
+                        let request = request.take().expect(POLLED_AGAIN);
+                        lease.generation.life.touch();
+                        let future = lease.conn.call(request);
+                        return Poll::Ready(Ok((future, lease.generation.clone())));
+                    };
+                    *waiter = None;
+                    *place = None;
+                    if lease.fresh {
+                        // Made for this call, and dead already: it was the attempt.
+                        let error = shared.stillborn(&lease.generation, error);
+                        let request = request.take().expect(POLLED_AGAIN);
+                        let error = NotSent::new(error).handing_back(request);
+                        return Poll::Ready(Err(error.into()));
+                    }
+                    if lease.generation.has_failed_calls() {
+                        // They were before it on that connection, and may be again.
+                        return Poll::Ready(Err(NotSent::new(error).into()));
+                    }
+                    let former = std::mem::replace(stage, Stage::Refused { error: None });
+                    if let Stage::Readying { lease, .. } = former {
+                        shared.fell(lease.generation, error);
+                    }
+                    Stage::connect(shared)
+                }
+                Stage::Refused { error } => {
+                    let error = error.take().expect(POLLED_AGAIN);
+                    let request = request.take().expect(POLLED_AGAIN);
+                    return Poll::Ready(Err(error.handing_back(request).into()));
+                }
+            };
+        }
+    }
+}
+
+/// The request is taken out only when all is over.
+pub(super) const POLLED_AGAIN: &str = "polled after it was ready";
