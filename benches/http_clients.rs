@@ -16,6 +16,7 @@ mod server;
 
 use std::future::{Ready, ready};
 use std::process::Command;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -25,6 +26,7 @@ use reqwest_middleware::ClientBuilder;
 use reqwest_retry::RetryTransientMiddleware;
 use reqwest_retry::policies::ExponentialBackoff;
 use tower::retry::{Policy, Retry};
+use tower::timeout::Timeout;
 use tower::{Layer, Service, ServiceExt};
 use tower_conn_retry::http::connection::Http1Connect;
 use tower_conn_retry::{BoxError, Reconnect, Renew, RetryOnConnErr};
@@ -130,11 +132,14 @@ const CASES: &[(&str, &str)] = &[
     ("reqwest", "RetryOnConnErr"),
     ("reqwest", "  and Renew"),
     ("reqwest", "tower::retry"),
+    ("reqwest", "  and a timeout"),
     ("reqwest", "reqwest-retry"),
     ("hyper-util", "bare client"),
     ("hyper-util", "RetryOnConnErr"),
+    ("hyper-util", "  .never_give_up()"),
     ("hyper-util", "  and Renew"),
     ("hyper-util", "tower::retry"),
+    ("hyper-util", "  and a timeout"),
     ("hyper, one connection", "bare client"),
     ("hyper, one connection", "RetryOnConnErr"),
     ("hyper, one connection", "  .never_give_up()"),
@@ -154,7 +159,8 @@ async fn run(case: &str, url: &str, calls: u64) -> Result<(), BoxError> {
             through_reqwest(RetryOnConnErr.layer(client), url, calls).await
         }
         "3" => through_reqwest(Retry::new(Always, reqwest()?), url, calls).await,
-        "4" => {
+        "4" => through_reqwest(Retry::new(Always, limited(reqwest()?)), url, calls).await,
+        "5" => {
             let policy = ExponentialBackoff::builder().build_with_max_retries(3);
             let retry = RetryTransientMiddleware::new_with_policy(policy);
             let client = ClientBuilder::new(reqwest()?).with(retry).build();
@@ -164,24 +170,29 @@ async fn run(case: &str, url: &str, calls: u64) -> Result<(), BoxError> {
             }
             Ok(())
         }
-        "5" => through_http(hyper_util(), url, calls).await,
-        "6" => through_http(RetryOnConnErr.layer(hyper_util()), url, calls).await,
-        "7" => {
+        "6" => through_http(hyper_util(), url, calls).await,
+        "7" => through_http(RetryOnConnErr.layer(hyper_util()), url, calls).await,
+        "8" => {
+            let layer = RetryOnConnErr::new().never_give_up();
+            through_http(layer.layer(hyper_util()), url, calls).await
+        }
+        "9" => {
             let client = Renew::new(hyper_util);
             through_http(RetryOnConnErr.layer(client), url, calls).await
         }
-        "8" => through_http(Retry::new(Always, hyper_util()), url, calls).await,
-        "9" => {
+        "10" => through_http(Retry::new(Always, hyper_util()), url, calls).await,
+        "11" => through_http(Retry::new(Always, limited(hyper_util())), url, calls).await,
+        "12" => {
             let io = connector().oneshot(uri.clone()).await?;
             let (sender, connection) = hyper::client::conn::http1::handshake(io).await?;
             tokio::spawn(connection);
             through_http(Bare { sender, uri }, url, calls).await
         }
-        "10" => {
+        "13" => {
             let client = Reconnect::to(connect(), uri);
             through_http(RetryOnConnErr.layer(client), url, calls).await
         }
-        "11" => {
+        "14" => {
             let client = Reconnect::to(connect(), uri);
             through_http(
                 RetryOnConnErr::new().never_give_up().layer(client),
@@ -192,6 +203,11 @@ async fn run(case: &str, url: &str, calls: u64) -> Result<(), BoxError> {
         }
         other => Err(format!("no case {other}").into()),
     }
+}
+
+/// With a timer for each attempt, as `RetryOnConnErr` has one for `give_up_after`.
+fn limited<S>(client: S) -> Timeout<S> {
+    Timeout::new(client, Duration::from_secs(180))
 }
 
 fn connector() -> hyper_util::client::legacy::connect::HttpConnector {

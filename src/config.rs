@@ -38,4 +38,10 @@ impl Config {
             redirects_off: false,
         }
     }
+
+    /// How long the first attempt of a call may take.
+    pub(crate) fn first_attempt(&self) -> Option<Duration> {
+        let limits = self.attempt_timeout.into_iter().chain(self.give_up_after);
+        limits.min()
+    }
 }

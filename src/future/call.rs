@@ -145,6 +145,11 @@ impl<S, Req, P, R, M: Mode<Req>> Call<S, Req, P, R, M> {
     /// Ready when the attempt in flight, or on its way, has taken too long.
     #[inline(never)]
     pub(super) fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let More::Clock(clock) = &mut *self.more {
+            // The first attempt began with the call: its timer need not be looked at again.
+            let config = self.shared.table.config();
+            return clock.poll_limit(|| config.first_attempt(), cx);
+        }
         let started = self.more.clock_mut().start();
         let began = self.attempt_began().unwrap_or(started);
         self.poll_timer(self.attempt_ends(began), cx)

@@ -1,4 +1,7 @@
+use std::future::Future;
 use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -51,6 +54,22 @@ impl Clock {
         match self {
             Self::Timed(timer) => timer.as_mut(),
             _ => unreachable!(),
+        }
+    }
+
+    /// Ready when this time since the start is over. It is asked for once.
+    pub(super) fn poll_limit(
+        &mut self,
+        limit: impl FnOnce() -> Option<Duration>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        if let Self::Timed(timer) = self {
+            return timer.as_mut().project().sleep.poll(cx);
+        }
+        let started = self.start();
+        match limit().and_then(|limit| started.checked_add(limit)) {
+            Some(at) => self.timer(at).project().sleep.poll(cx),
+            None => Poll::Pending,
         }
     }
 

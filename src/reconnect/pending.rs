@@ -155,7 +155,9 @@ where
                     }
                     if lease.generation.has_failed_calls() {
                         // They were before it on that connection, and may be again.
-                        return Poll::Ready(Err(NotSent::new(error).into()));
+                        let request = request.take().expect(POLLED_AGAIN);
+                        let error = NotSent::new(error).handing_back(request);
+                        return Poll::Ready(Err(error.into()));
                     }
                     let former = std::mem::replace(stage, Stage::Refused { error: None });
                     if let Stage::Readying { lease, .. } = former {

@@ -22,6 +22,10 @@ use crate::{BoxError, ConnectError};
 /// they may have been dropped without a trace, or never be polled again.
 pub(super) const PATIENCE: Duration = Duration::from_millis(20);
 
+/// For how long a connection is the one that its waiters waited for. Who comes later finds one like
+/// any other, which may be too old, or long dead.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// For how long a dead connection's calls may take to hear of it, before others go past them.
 const HEARING: Duration = Duration::from_millis(20);
 
@@ -45,6 +49,7 @@ struct Live<M: Service<T>, T> {
     /// Tells the connections apart, so that a late failure on an old one can't end a new one. All
     /// calls on the connection hold it too.
     generation: Generation<M, T>,
+    made: Instant,
 }
 
 impl<M: Service<T>, T> State<M, T> {
@@ -73,6 +78,11 @@ impl<M: Service<T>, T> Live<M, T> {
         // One is ours.
         let calls = || Arc::strong_count(&self.generation) - 1;
         self.generation.life.is_over(calls)
+    }
+
+    /// It was just made, for whoever waited for it.
+    fn is_fresh(&self) -> bool {
+        self.made.elapsed() < FRESH
     }
 
     #[inline]
@@ -262,7 +272,9 @@ where
                 waiter.place = None;
                 return Poll::Ready(Err(ConnectError::new(error)));
             }
-            if !waiter.joined {
+            let awaited = |live: &Live<M, T>| waiter.joined && live.is_fresh();
+            let fresh = state.live.as_ref().is_some_and(awaited);
+            if !fresh {
                 _expired = state.end_if_expired();
             }
             if let Some(live) = &state.live {
@@ -275,7 +287,7 @@ where
                     patient = false;
                     continue;
                 }
-                return Poll::Ready(Ok(live.lease(waiter.joined)));
+                return Poll::Ready(Ok(live.lease(fresh)));
             }
             waiter.joined = true;
             _former = waiter.patience.take();
@@ -349,6 +361,7 @@ where
                 state.live = Some(Live {
                     conn,
                     generation: Arc::new(calls),
+                    made: Instant::now(),
                 });
                 // The calls of the one before it have been overtaken, whether they know or not.
                 let _fallen = state.fallen.take();

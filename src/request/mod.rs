@@ -15,6 +15,8 @@ pub use destination::Destination;
 #[cfg(feature = "http")]
 pub use model::ByReturn;
 pub use model::{ByClone, ByTrait, RequestModel};
+#[cfg(feature = "tcp")]
+pub(crate) use unsent::Slot;
 pub use unsent::{ConnectError, NotSent, Unsent};
 
 use std::error::Error;

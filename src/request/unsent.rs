@@ -139,7 +139,8 @@ impl<Req> Unsent<Req> {
 
 impl<Req: Send + 'static> Unsent<Req> {
     /// Takes the request out of the first error in the chain that hands back one of this type: an
-    /// `Unsent<Req>`, a [`ConnectError`] or a [`NotSent`].
+    /// `Unsent<Req>`, a [`ConnectError`], a [`NotSent`], or an error of this crate's TCP client whose
+    /// request it had not encoded yet.
     pub fn find(error: &(dyn Error + 'static)) -> Option<Req> {
         steps(error).find_map(|error| {
             if let Some(unsent) = error.downcast_ref::<Self>() {
@@ -147,6 +148,10 @@ impl<Req: Send + 'static> Unsent<Req> {
             }
             if let Some(error) = error.downcast_ref::<ConnectError>() {
                 return error.request.take();
+            }
+            #[cfg(feature = "tcp")]
+            if let Some(error) = error.downcast_ref::<crate::tcp::Error>() {
+                return error.take_unsent();
             }
             error.downcast_ref::<NotSent>()?.request.take()
         })
@@ -175,15 +180,15 @@ impl<Req> Error for Unsent<Req> {
 
 /// The place of a request in an error that is not generic.
 #[derive(Default)]
-struct Slot(Mutex<Option<Box<dyn Any + Send>>>);
+pub(crate) struct Slot(Mutex<Option<Box<dyn Any + Send>>>);
 
 impl Slot {
-    fn new(request: impl Any + Send) -> Self {
+    pub(crate) fn new(request: impl Any + Send) -> Self {
         Self(Mutex::new(Some(Box::new(request))))
     }
 
     /// The request, if it is one of this type.
-    fn take<Req: 'static>(&self) -> Option<Req> {
+    pub(crate) fn take<Req: 'static>(&self) -> Option<Req> {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let request = slot.take_if(|request| request.is::<Req>())?;
         request.downcast().ok().map(|request| *request)

@@ -48,7 +48,7 @@ pub(super) struct Job<Req, Res> {
     pub(super) slot: Slot<Res>,
 }
 
-impl<Req, Res> Client<Req, Res> {
+impl<Req: Send + 'static, Res> Client<Req, Res> {
     pub(super) fn new(max_in_flight: usize) -> (Self, Arc<Status>, Receiver<Job<Req, Res>>) {
         let permits = max_in_flight.clamp(1, Semaphore::MAX_PERMITS);
         let status = Arc::new(Status {
@@ -78,18 +78,18 @@ impl<Req, Res> Client<Req, Res> {
                 Err(TryAcquireError::NoPermits) => {
                     return Err(Error::unsent(ErrorKind::NotReady, None));
                 }
-                Err(TryAcquireError::Closed) => return Err(status.error()),
+                Err(TryAcquireError::Closed) => return Err(status.error().handing_back(request)),
             }
         }
         let (slot, answered) = slot();
         match jobs.push(Job { request, slot }) {
             Ok(()) => Ok(answered),
-            Err(_) => Err(status.error()),
+            Err(job) => Err(status.error().handing_back(job.request)),
         }
     }
 }
 
-impl<Req, Res> Service<Req> for Client<Req, Res> {
+impl<Req: Send + 'static, Res> Service<Req> for Client<Req, Res> {
     type Response = Res;
     type Error = Error;
     type Future = ResponseFuture<Res>;

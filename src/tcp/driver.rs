@@ -19,7 +19,7 @@ use super::patience::Patience;
 use super::progress::Watch;
 use super::queue::Receiver;
 use super::socket::Socket;
-use crate::{BoxError, Sent};
+use crate::BoxError;
 
 /// Requests are taken from the queue and encoded while fewer bytes than this wait to be written.
 /// So many small frames share one write, and a peer that does not read costs this much memory and
@@ -37,7 +37,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 ///
 /// It does what `tokio_util::codec::Framed` does, with the write buffer in its own hands, because it
 /// must know which frames were handed to the kernel.
-pub(super) struct Driver<Io, C, Req, B: Book<Req>> {
+pub(super) struct Driver<Io: Socket, C, Req: Send + 'static, B: Book<Req>> {
     io: Io,
     codec: C,
     queue: Receiver<Job<Req, B::Res>>,
@@ -67,6 +67,7 @@ enum End {
 impl<Io, C, Req, B> Driver<Io, C, Req, B>
 where
     Io: AsyncRead + AsyncWrite + Socket + Unpin,
+    Req: Send + 'static,
     B: Book<Req>,
     C: Encoder<Req> + Decoder<Item = B::Res>,
     <C as Encoder<Req>>::Error: Into<BoxError>,
@@ -104,17 +105,19 @@ where
         });
         match end.await {
             End::Deserted => {
-                // A courtesy (TLS's close_notify). Nobody waits for anything.
+                // A courtesy (TLS's close_notify). Nobody waits for anything, so what was written may
+                // arrive.
                 let _ = timeout(GOODBYE, self.io.shutdown()).await;
+                self.end(&Error::unsent(ErrorKind::Gone, None));
             }
             End::WriteFailed(error) => {
                 // Answers that came before the break must not be lost: their requests were
                 // processed. Reading ends at once, because the connection is broken.
                 let rest = std::future::poll_fn(|cx| self.poll_incoming(cx));
                 let _ = timeout(GOODBYE, rest).await;
-                self.end(&error);
+                self.fail(&error);
             }
-            End::Broken(error) => self.end(&error),
+            End::Broken(error) => self.fail(&error),
         }
     }
 
@@ -227,10 +230,9 @@ where
     fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         loop {
             self.take_requests(cx);
-            let io = Pin::new(&mut self.io);
             if self.outgoing.unwritten.is_empty() {
                 if self.unflushed {
-                    match ready!(io.poll_flush(cx)) {
+                    match ready!(Pin::new(&mut self.io).poll_flush(cx)) {
                         Ok(()) => {
                             self.unflushed = false;
                             let written = self.outgoing.written();
@@ -241,13 +243,21 @@ where
                 }
                 return Poll::Pending;
             }
+            let before = self.io.written();
+            let io = Pin::new(&mut self.io);
             match ready!(io.poll_write(cx, &self.outgoing.unwritten)) {
                 Ok(0) => return Poll::Ready(broken(io::ErrorKind::WriteZero.into())),
                 Ok(n) => {
                     self.outgoing.wrote(n);
                     self.unflushed = true;
                 }
-                Err(error) => return Poll::Ready(broken(error)),
+                Err(error) => {
+                    // TLS may have taken some of it, and written that, before it failed. It never
+                    // makes less of what it takes.
+                    let left = usize::try_from(self.io.written() - before).unwrap_or(usize::MAX);
+                    self.outgoing.wrote(left.min(self.outgoing.unwritten.len()));
+                    return Poll::Ready(broken(error));
+                }
             }
         }
     }
@@ -289,7 +299,16 @@ where
     }
 }
 
-impl<Io, C, Req, B: Book<Req>> Driver<Io, C, Req, B> {
+impl<Io: Socket, C, Req: Send + 'static, B: Book<Req>> Driver<Io, C, Req, B> {
+    /// The connection is broken. Whoever hears of it may replay its request on another one, so what
+    /// the peer has not got yet must not arrive after that.
+    fn fail(&mut self, cause: &Error) {
+        if !B::KERNEL_ACKNOWLEDGED && !self.in_flight.is_empty() {
+            self.io.give_up();
+        }
+        self.end(cause);
+    }
+
     /// Tells everybody, at once and in the order of the calls. Whoever hears that its request failed
     /// must find the connection dead; whoever only waits for readiness hears last, so that it does
     /// not go past the others to another connection.
@@ -299,17 +318,17 @@ impl<Io, C, Req, B: Book<Req>> Driver<Io, C, Req, B> {
         for (slot, sent) in self.in_flight.drain(self.outgoing.written()) {
             slot.finish(Err(cause.with_sent(sent)));
         }
-        for Job { slot, .. } in rest {
-            slot.finish(Err(cause.with_sent(Sent::No)));
+        for Job { request, slot } in rest {
+            slot.finish(Err(cause.handing_back(request)));
         }
         self.status.wake_waiters();
     }
 }
 
-impl<Io, C, Req, B: Book<Req>> Drop for Driver<Io, C, Req, B> {
+impl<Io: Socket, C, Req: Send + 'static, B: Book<Req>> Drop for Driver<Io, C, Req, B> {
     /// However the task ends (the runtime is shut down, the codec panics), nobody is left waiting.
     fn drop(&mut self) {
-        self.end(&Error::unsent(ErrorKind::Gone, None));
+        self.fail(&Error::unsent(ErrorKind::Gone, None));
     }
 }
 

@@ -3,6 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::classify::{classify, walk_connecting};
+use crate::request::Slot;
 use crate::{BoxError, ConnError, ConnErrorKind, Outlook, Sent};
 
 /// What went wrong with a connection, or with one request on it.
@@ -13,6 +14,8 @@ use crate::{BoxError, ConnError, ConnErrorKind, Outlook, Sent};
 pub struct Error {
     cause: Arc<Cause>,
     sent: Evidence,
+    /// What was never encoded.
+    unsent: Option<Arc<Slot>>,
 }
 
 /// [`Sent`], as wide as a pointer: so what is either an answer or an error is moved word by word.
@@ -77,7 +80,22 @@ impl Error {
         Self {
             cause: Arc::new(Cause { kind, source }),
             sent: Evidence::No,
+            unsent: None,
         }
+    }
+
+    /// The same cause, seen by a request that was never encoded: it is handed back.
+    pub(super) fn handing_back<Req: Send + 'static>(&self, request: Req) -> Self {
+        Self {
+            cause: Arc::clone(&self.cause),
+            sent: Evidence::No,
+            unsent: Some(Arc::new(Slot::new(request))),
+        }
+    }
+
+    /// The request that is handed back, if it is one of this type.
+    pub(crate) fn take_unsent<Req: 'static>(&self) -> Option<Req> {
+        self.unsent.as_ref()?.take()
     }
 
     /// The same cause, seen by another request.
@@ -88,6 +106,7 @@ impl Error {
                 Sent::No => Evidence::No,
                 Sent::Maybe => Evidence::Maybe,
             },
+            unsent: None,
         }
     }
 

@@ -122,10 +122,10 @@ impl<Res> Answer<Res> {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Res, Error>>> {
         // The usual end: the task has let go, and nobody else can see it.
         if let Some(shared) = self.0.take_if(|shared| Arc::strong_count(shared) == 1) {
-            let shared = Arc::into_inner(shared);
-            let end = shared.map(|shared| shared.state.into_inner());
-            return Poll::Ready(match end {
-                Some(Ok(State::Finished(result))) => Some(result),
+            let state = Arc::into_inner(shared).map(|shared| shared.state.into_inner());
+            let state = state.map(|state| state.unwrap_or_else(PoisonError::into_inner));
+            return Poll::Ready(match state {
+                Some(State::Finished(result)) => Some(result),
                 _ => None,
             });
         }

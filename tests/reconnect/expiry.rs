@@ -203,3 +203,23 @@ async fn a_connection_that_owes_an_answer_is_not_idle() {
     sleep(10 * SECOND).await;
     assert_eq!(service.call(at_once()).await.unwrap(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_long_after_the_connection_it_waited_for_gets_none_that_is_too_old() {
+    let mut made = 0;
+    let service = service_fn(move |()| {
+        made += 1;
+        let conn = Conn::new(made);
+        async move {
+            sleep(SECOND).await;
+            Ok::<_, Fault>(conn)
+        }
+    });
+    let mut service = Reconnect::new(service).idle_timeout(10 * SECOND);
+    let mut stalled = Box::pin(service.call("stalled"));
+    let waits = std::future::poll_fn(|cx| Poll::Ready(stalled.as_mut().poll(cx).is_pending()));
+    assert!(waits.await);
+    assert_eq!(service.call("a").await.unwrap(), 1);
+    advance(60 * SECOND).await;
+    assert_eq!(stalled.await.unwrap(), 2);
+}

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::codec::LengthDelimitedCodec;
 use tower::{Service, ServiceExt};
-use tower_conn_retry::Sent;
 use tower_conn_retry::tcp::{Connector, Error, ErrorKind};
+use tower_conn_retry::{Sent, Unsent};
 
 use crate::server::{listen, pair, pair_with, read_frame, reset, send, write_frame};
 
@@ -80,7 +80,12 @@ async fn a_frame_that_was_written_in_part_was_not_sent() {
     }
     assert_eq!(sent.last(), Some(&Sent::No));
     assert!(sent.is_sorted_by_key(|sent| *sent == Sent::No));
-    assert_eq!(queued.await.unwrap_err().sent(), Sent::No);
+    let queued = queued.await.unwrap_err();
+    assert_eq!(queued.sent(), Sent::No);
+    // What was never encoded is handed back, and so is what comes too late.
+    assert_eq!(Unsent::find(&queued), Some(Bytes::from("queued")));
+    let late = client.call(Bytes::from("late")).await.unwrap_err();
+    assert_eq!(Unsent::find(&late), Some(Bytes::from("late")));
 }
 
 #[tokio::test]

@@ -10,9 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio_util::codec::LengthDelimitedCodec;
-use tower::{Service, ServiceBuilder, ServiceExt};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_conn_retry::tcp::{self, Connector, ErrorKind};
-use tower_conn_retry::{BoxError, ConnectError, Reconnect, Sent};
+use tower_conn_retry::{BoxError, ConnectError, Reconnect, RetryOnConnErr, Sent, Unsent};
 
 use crate::server::{bounded, echo, framed, listen, read_frame, reset, write_frame};
 
@@ -175,6 +175,31 @@ async fn whoever_waits_for_room_on_a_connection_fails_with_those_who_were_before
     let second = tokio::time::timeout(Duration::from_secs(10), second).await;
     let error = second.expect("it connects").unwrap_err();
     assert_eq!(tcp_error(&error).sent(), Sent::No);
+    assert_eq!(Unsent::find(&*error), Some(Bytes::from("second")));
+}
+
+/// A peer that pauses longer than its clients wait must not find later what they gave up and sent to
+/// another connection.
+#[tokio::test]
+async fn what_was_given_up_does_not_arrive_after_its_replay() {
+    let (listener, address) = listen().await;
+    let connector = framed(address).response_timeout(Duration::from_millis(50));
+    let service = Reconnect::new(connector);
+    let mut service = RetryOnConnErr::new().in_order().layer(service);
+    let mut calls = Vec::new();
+    for n in 0..8 {
+        let service = service.ready().await.unwrap();
+        // More than the kernel's buffers take.
+        calls.push(tokio::spawn(service.call(Bytes::from(vec![n; 4 << 20]))));
+    }
+    let (mut paused, _) = bounded(listener.accept()).await.unwrap();
+    echo(listener);
+    for call in calls {
+        bounded(call).await.unwrap().unwrap();
+    }
+    // Nothing but the part of a frame that was there before.
+    let error = read_frame(&mut paused).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKindIo::ConnectionReset);
 }
 
 #[tokio::test]

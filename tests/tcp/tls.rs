@@ -17,7 +17,7 @@ use tower::{Service, ServiceExt};
 use tower_conn_retry::tcp::{Error, ErrorKind, Tls};
 use tower_conn_retry::{ConnectError, Reconnect, Sent};
 
-use crate::server::{Framed, framed, listen, reset, send};
+use crate::server::{Framed, bounded, framed, listen, reset, send};
 
 pub(crate) struct Identity {
     pub(crate) server: Arc<ServerConfig>,
@@ -178,4 +178,41 @@ fn the_platforms_roots_do_not_panic() {
         Ok(_) => {}
         Err(error) => assert_eq!(error.kind(), ErrorKind::Tls),
     }
+}
+
+/// The server answers nothing, and resets when it has read the first frame. What it had read is not
+/// "not sent", though the write that carried it failed. A thread of its own: both at once.
+#[test]
+fn what_the_server_has_read_is_never_not_sent() {
+    const ROUNDS: usize = 20;
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let identity = identity("127.0.0.1");
+    let trusted = trust(&identity.certificate);
+    let (address, at) = std::sync::mpsc::channel();
+    let server = std::thread::spawn(move || {
+        runtime().block_on(bounded(async move {
+            let (listener, own) = listen().await;
+            address.send(own).unwrap();
+            for _ in 0..ROUNDS {
+                let mut stream = accept(&listener, &identity).await.unwrap();
+                let mut frame = vec![0; stream.read_u32().await.unwrap() as usize];
+                stream.read_exact(&mut frame).await.unwrap();
+                reset(stream.into_inner().0);
+            }
+        }));
+    });
+    let address = at.recv().unwrap();
+    runtime().block_on(async {
+        for _ in 0..ROUNDS {
+            let mut client = framed(address).tls(trusted.clone()).call(()).await.unwrap();
+            let first = send(&mut client, "pay 100").await;
+            let more = send(&mut client, vec![0; 7 << 20]).await;
+            assert_eq!(first.await.unwrap_err().sent(), Sent::Maybe);
+            assert_eq!(more.await.unwrap_err().sent(), Sent::No);
+        }
+    });
+    server.join().unwrap();
 }

@@ -28,6 +28,9 @@ pub(super) type Done<Res> = (Slot<Res>, Res);
 
 pub(super) trait Book<Req> {
     type Res;
+    /// A request is done when the peer's kernel has it. To tear the connection down could lose some
+    /// that wait there to be read.
+    const KERNEL_ACKNOWLEDGED: bool = false;
     /// By what the request will be found again.
     type Key;
 

@@ -79,6 +79,7 @@ impl OneWay {
 impl<Req> Book<Req> for OneWay {
     type Res = ();
     type Key = ();
+    const KERNEL_ACKNOWLEDGED: bool = true;
 
     fn key(&mut self, _: &mut Req) -> Result<(), Error> {
         Ok(())

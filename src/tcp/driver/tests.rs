@@ -12,6 +12,7 @@ use tokio_util::codec::LengthDelimitedCodec;
 use tower_service::Service as _;
 
 use super::*;
+use crate::Sent;
 use crate::tcp::book::InOrder;
 
 type FramedClient = Client<Bytes, BytesMut>;
@@ -132,6 +133,79 @@ async fn answers_are_read_to_the_end_when_writing_fails() {
     assert_eq!(results, expected);
     let error = ready(&mut client).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
+}
+
+/// As TLS does it: takes all, writes so much to the socket, and fails.
+struct FailsBelow {
+    writes: u64,
+    written: u64,
+}
+
+impl Socket for FailsBelow {
+    fn is_plain(&self) -> bool {
+        false
+    }
+
+    fn written(&self) -> u64 {
+        self.written
+    }
+
+    fn unacknowledged(&self) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn give_up(&self) {}
+}
+
+impl AsyncRead for FailsBelow {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for FailsBelow {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.written += self.writes;
+        Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn what_a_layer_wrote_before_it_failed_may_have_been_sent() {
+    for (writes, expected) in [
+        (0, [Sent::No, Sent::No]),
+        (9, [Sent::Maybe, Sent::No]), // a frame is five bytes
+        (10, [Sent::Maybe, Sent::Maybe]),
+        (1_000, [Sent::Maybe, Sent::Maybe]), // its own bytes, too
+    ] {
+        let written = 3_000; // the handshake
+        let mut client = spawn(FailsBelow { writes, written }, &Options::default());
+        let calls = [
+            ready(&mut client).await.unwrap().call("a".into()),
+            ready(&mut client).await.unwrap().call("b".into()),
+        ];
+        let mut sent = Vec::new();
+        for call in calls {
+            sent.push(call.await.unwrap_err().sent());
+        }
+        assert_eq!(sent, expected, "{writes}");
+    }
 }
 
 /// Takes nothing, and says nothing.
