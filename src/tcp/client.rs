@@ -3,11 +3,10 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
-use tokio::sync::{Semaphore, TryAcquireError};
-use tokio_util::sync::PollSemaphore;
 use tower_service::Service;
 
 use super::error::{Error, ErrorKind};
+use super::permits::Permits;
 use super::queue::{Receiver, Sender, queue};
 use super::slot::{Answer, Slot, slot};
 use crate::Sent;
@@ -23,8 +22,8 @@ pub struct Client<Req, Res> {
     shared: Arc<Shared<Req, Res>>,
     /// This handle has a permit.
     ready: bool,
-    /// Only there while this handle waits for a permit.
-    acquiring: Option<Box<PollSemaphore>>,
+    /// The place of this handle among those who wait for one.
+    place: Option<u64>,
 }
 
 /// What the handles share. The task does not hold it, so that it sees the last of them go.
@@ -38,9 +37,12 @@ pub(super) struct Status {
     /// One permit for each request, from the call to the answer, even when the caller has gone: what
     /// counts is what the peer still has to answer. Nobody owns one; the task gives them back, many
     /// at a time. Closed when the connection ends.
-    permits: Arc<Semaphore>,
+    pub(super) permits: Permits,
     ended: OnceLock<Error>,
 }
+
+/// More than any peer could be sent, and far from overflow.
+const MOST_IN_FLIGHT: usize = usize::MAX / 2;
 
 /// A request on its way to the task.
 pub(super) struct Job<Req, Res> {
@@ -50,9 +52,8 @@ pub(super) struct Job<Req, Res> {
 
 impl<Req: Send + 'static, Res> Client<Req, Res> {
     pub(super) fn new(max_in_flight: usize) -> (Self, Arc<Status>, Receiver<Job<Req, Res>>) {
-        let permits = max_in_flight.clamp(1, Semaphore::MAX_PERMITS);
         let status = Arc::new(Status {
-            permits: Arc::new(Semaphore::new(permits)),
+            permits: Permits::new(max_in_flight.clamp(1, MOST_IN_FLIGHT)),
             ended: OnceLock::new(),
         });
         let (jobs, queue) = queue();
@@ -63,7 +64,7 @@ impl<Req: Send + 'static, Res> Client<Req, Res> {
         let client = Self {
             shared: Arc::new(shared),
             ready: false,
-            acquiring: None,
+            place: None,
         };
         (client, status, queue)
     }
@@ -72,19 +73,47 @@ impl<Req: Send + 'static, Res> Client<Req, Res> {
     fn submit(&mut self, request: Req) -> Result<Answer<Res>, Error> {
         let Shared { jobs, status } = &*self.shared;
         // If it was called without being ready but there is room, no harm is done.
-        if !std::mem::take(&mut self.ready) {
-            match status.permits.try_acquire() {
-                Ok(permit) => permit.forget(),
-                Err(TryAcquireError::NoPermits) => {
-                    return Err(Error::unsent(ErrorKind::NotReady, None));
-                }
-                Err(TryAcquireError::Closed) => return Err(status.error().handing_back(request)),
-            }
+        if !std::mem::take(&mut self.ready) && !status.permits.try_take() {
+            let ended = status.ended.get().cloned();
+            let error = ended.unwrap_or_else(|| Error::unsent(ErrorKind::NotReady, None));
+            return Err(error.handing_back(request));
         }
         let (slot, answered) = slot();
         match jobs.push(Job { request, slot }) {
             Ok(()) => Ok(answered),
             Err(job) => Err(status.error().handing_back(job.request)),
+        }
+    }
+}
+
+impl<Req, Res> Client<Req, Res> {
+    #[cold]
+    #[inline(never)]
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let Shared { jobs, status } = &*self.shared;
+        self.ready = ready!(status.permits.poll_take(&mut self.place, cx));
+        if status.permits.is_unclaimed() {
+            jobs.nudge(); // the next one's turn is watched over by the task
+        }
+        Poll::Ready(match self.ready {
+            true => Ok(()),
+            false => Err(status.error()),
+        })
+    }
+
+    /// Gives back a permit, and a place.
+    #[cold]
+    #[inline(never)]
+    fn give_up(&mut self) {
+        let Shared { jobs, status } = &*self.shared;
+        if std::mem::take(&mut self.ready) {
+            status.permits.give_back(1);
+        }
+        if let Some(place) = self.place.take() {
+            status.permits.leave(place);
+        }
+        if status.permits.is_unclaimed() {
+            jobs.nudge();
         }
     }
 }
@@ -100,32 +129,16 @@ impl<Req: Send + 'static, Res> Service<Req> for Client<Req, Res> {
         let status = &self.shared.status;
         if status.ended.get().is_some() {
             self.ready = false;
-            self.acquiring = None;
             return Poll::Ready(Err(status.error()));
         }
         if self.ready {
             return Poll::Ready(Ok(()));
         }
-        if self.acquiring.is_none() {
-            if let Ok(permit) = status.permits.try_acquire() {
-                permit.forget();
-                self.ready = true;
-                return Poll::Ready(Ok(()));
-            }
+        self.ready = self.place.is_none() && status.permits.try_take();
+        match self.ready {
+            true => Poll::Ready(Ok(())),
+            false => self.poll_room(cx),
         }
-        let acquiring = self
-            .acquiring
-            .get_or_insert_with(|| Box::new(PollSemaphore::new(Arc::clone(&status.permits))));
-        let permit = ready!(acquiring.poll_acquire(cx));
-        self.acquiring = None;
-        Poll::Ready(match permit {
-            Some(permit) => {
-                permit.forget();
-                self.ready = true;
-                Ok(())
-            }
-            None => Err(status.error()),
-        })
     }
 
     /// Hands the request to the connection's task.
@@ -148,15 +161,16 @@ impl<Req, Res> Clone for Client<Req, Res> {
         Self {
             shared: Arc::clone(&self.shared),
             ready: false,
-            acquiring: None,
+            place: None,
         }
     }
 }
 
 impl<Req, Res> Drop for Client<Req, Res> {
+    #[inline]
     fn drop(&mut self) {
-        if self.ready {
-            self.shared.status.give_back(1);
+        if self.ready || self.place.is_some() {
+            self.give_up();
         }
     }
 }
@@ -178,13 +192,6 @@ impl Status {
     /// Those who wait for readiness hear of the end.
     pub(super) fn wake_waiters(&self) {
         self.permits.close();
-    }
-
-    /// So many requests are no longer in flight.
-    pub(super) fn give_back(&self, permits: usize) {
-        if permits > 0 {
-            self.permits.add_permits(permits);
-        }
     }
 
     fn error(&self) -> Error {

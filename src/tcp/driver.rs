@@ -16,6 +16,7 @@ use super::error::{Error, ErrorKind};
 use super::options::Options;
 use super::outgoing::Outgoing;
 use super::patience::Patience;
+use super::permits::Unclaimed;
 use super::progress::Watch;
 use super::queue::Receiver;
 use super::socket::Socket;
@@ -49,6 +50,7 @@ pub(super) struct Driver<Io: Socket, C, Req: Send + 'static, B: Book<Req>> {
     status: Arc<Status>,
     /// Permits of requests that are done, to be given back together.
     done: usize,
+    unclaimed: Unclaimed,
     unflushed: bool,
     /// No handle is left, so no further request will come.
     deserted: bool,
@@ -91,6 +93,7 @@ where
             watch: Watch::new(options.user_timeout()),
             status,
             done: 0,
+            unclaimed: Unclaimed::default(),
             unflushed: false,
             deserted: false,
         };
@@ -100,7 +103,9 @@ where
     pub(super) async fn run(mut self) {
         let end = std::future::poll_fn(|cx| {
             let end = self.poll_end(cx);
-            self.status.give_back(std::mem::take(&mut self.done));
+            let permits = &self.status.permits;
+            permits.give_back(std::mem::take(&mut self.done));
+            self.unclaimed.poll(permits, cx);
             end
         });
         match end.await {

@@ -81,6 +81,7 @@ mod error;
 mod options;
 mod outgoing;
 mod patience;
+mod permits;
 mod progress;
 mod queue;
 mod race;

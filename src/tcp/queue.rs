@@ -51,6 +51,14 @@ impl<T> Sender<T> {
     }
 }
 
+impl<T> Sender<T> {
+    /// Has the task look around.
+    pub(super) fn nudge(&self) {
+        let idle = lock(&self.0).idle.take();
+        idle.into_iter().for_each(Waker::wake);
+    }
+}
+
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         let mut state = lock(&self.0);

@@ -234,3 +234,32 @@ async fn a_call_that_finds_room_does_not_go_past_those_who_wait_for_it() {
     }
     late.abort();
 }
+
+/// Calls that found no room, and are never polled, or once, keep nobody from the room that there is
+/// later.
+#[tokio::test]
+async fn callers_who_do_not_come_for_their_room_hold_up_nobody() {
+    for room in [1, 4] {
+        let (listener, address) = listen().await;
+        echo(listener);
+        let service = Reconnect::new(framed(address).max_in_flight(room));
+        let mut service = RetryOnConnErr::new().layer(service);
+        let warm = service.ready().await.unwrap().call(Bytes::from("warm"));
+        warm.await.unwrap();
+        let mut calls: Vec<_> = (0..3 * room)
+            .map(|_| Box::pin(service.call(Bytes::from("a"))))
+            .collect();
+        let mut stalled = calls.split_off(room);
+        for call in &mut stalled[..room] {
+            assert!(poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending())).await);
+        }
+        for call in calls {
+            bounded(call).await.unwrap();
+        }
+        bounded(service.call(Bytes::from("b"))).await.unwrap();
+        // They come after all.
+        for call in stalled {
+            bounded(call).await.unwrap();
+        }
+    }
+}
