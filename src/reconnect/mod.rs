@@ -57,8 +57,15 @@
 //!   line of defence. It errs on the safe side: a good connection that is dropped costs one
 //!   connect, and the calls in flight on it are not disturbed.)
 //!
-//! Two unlike neighbours: tower's `Reconnect` is not `Clone`, so that every caller has a connection
-//! of its own; a shared connect future that several tasks poll wakes only the last of them.
+//! - Its calls finish without it: when the last handle of the `Reconnect` goes, so does its clone of the
+//!   connection, and a call in flight has nothing but the connection's own future. (This crate's TCP
+//!   client and HTTP connections are made so.)
+//!
+//! Three unlike neighbours: tower's `Reconnect` is not `Clone`, so that every caller has a connection
+//! of its own; a shared connect future that several tasks poll wakes only the last of them;
+//! hyper-util's `pool::singleton` makes one connection for all, with the same hand-over when a caller
+//! is dropped, but one that is not polled any more holds up all who wait with it, so this is not
+//! built on it.
 
 mod attempt;
 mod future;

@@ -138,4 +138,18 @@ mod tests {
         assert!(unacknowledged <= limit, "{unacknowledged:?}");
         assert!(socket.tcp_nodelay().unwrap());
     }
+
+    #[tokio::test]
+    async fn small_writes_wait_only_where_that_is_asked_for() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        for nodelay in [true, false] {
+            let options = Options {
+                nodelay,
+                ..Options::default()
+            };
+            let stream = dial(&address, &options).await.unwrap();
+            assert_eq!(stream.nodelay().unwrap(), nodelay);
+        }
+    }
 }

@@ -117,8 +117,9 @@ impl Error {
 
     /// Whether the peer may have seen the request.
     ///
-    /// `No` means that the request's whole frame was never handed to the kernel (or, with TLS, to
-    /// the TLS layer, which may keep some of it: `Maybe` too often is safe). A frame that was
+    /// `No` means that the request's whole frame was never handed to the kernel. (With TLS: nor to the
+    /// TLS layer, which may keep some of what it takes, and may have written part of what it refused
+    /// in the end; that counts as far as bytes have left. `Maybe` too often is safe.) A frame that was
     /// written in part is `No`, because a framed protocol does not act on part of a frame. Mind
     /// decoders that accept an unfinished last frame at the end of the stream, such as
     /// `tokio_util`'s `LinesCodec`: with such a peer, part of a message can pass for a message.

@@ -22,7 +22,10 @@ pub(crate) const STEP: Duration = Duration::from_millis(250);
 /// How long an attempt to connect may take.
 pub(crate) const CONNECT: Duration = Duration::from_millis(250);
 /// What a machine with a lot to do may take beyond it.
-const MARGIN: Duration = Duration::from_millis(1_000);
+const MARGIN: Duration = Duration::from_millis(200);
+/// Requests in a second that there are to be, and some that a busy machine may owe.
+const RATE: u64 = 1_000;
+const OWED: u64 = 100;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Mode {
@@ -57,6 +60,7 @@ pub(crate) struct Stream {
     witness: Witness,
     thread: JoinHandle<()>,
     stop: oneshot::Sender<()>,
+    begun: Instant,
     fault: Option<Instant>,
     changed: Option<Instant>,
     healed: Option<Instant>,
@@ -80,6 +84,7 @@ impl Stream {
             witness,
             thread,
             stop,
+            begun: Instant::now(),
             fault: None,
             changed: None,
             healed: None,
@@ -136,6 +141,9 @@ impl Stream {
     /// fault had ended. Other signs than these must not have been seen.
     pub(crate) fn finish(self, ledger: &Ledger, name: &'static str, signs: &[Sign]) -> Row {
         self.flows();
+        let due = u64::try_from(self.begun.elapsed().as_millis()).unwrap() * RATE / 1_000;
+        let called = self.witness.look(|notes| notes.called);
+        assert!(called + OWED >= due, "{called} of {due} requests");
         let _ = self.stop.send(());
         self.thread.join().unwrap();
         let read = ledger.read();

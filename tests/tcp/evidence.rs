@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::codec::LengthDelimitedCodec;
 use tower::{Service, ServiceExt};
 use tower_conn_retry::tcp::{Connector, Error, ErrorKind};
-use tower_conn_retry::{Sent, Unsent};
+use tower_conn_retry::{ConnErrorKind, Sent, Unsent, classify};
 
 use crate::server::{listen, pair, pair_with, read_frame, reset, send, write_frame};
 
@@ -190,6 +190,22 @@ async fn a_peer_that_never_reads_is_noticed_too() {
     }
     let last = calls.pop().unwrap().await.unwrap_err();
     assert_eq!(seen(&last), (ErrorKind::ResponseTimeout, Sent::No));
+}
+
+/// Nor need it be told to: its kernel answers, but never with room.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_peer_that_never_reads_is_noticed_by_its_closed_window() {
+    let limit = Duration::from_millis(500);
+    let (mut client, _server) = pair_with(|c| c.user_timeout(limit)).await;
+    let mut calls = Vec::new();
+    for _ in 0..8 {
+        calls.push(send(&mut client, vec![0; 7 << 20]).await);
+    }
+    let last = calls.pop().unwrap().await.unwrap_err();
+    assert_eq!(seen(&last), (ErrorKind::Io, Sent::No));
+    let verdict = classify(&last).unwrap();
+    assert_eq!(verdict.kind(), ConnErrorKind::Timeout);
 }
 
 #[tokio::test]

@@ -29,15 +29,19 @@ pub(crate) fn identity(name: &str) -> Identity {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed([name.to_owned()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
+    identity_of(cert.der().clone(), key)
+}
+
+fn identity_of(certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> Identity {
     let server = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key)
+        .with_single_cert(vec![certificate.clone()], key)
         .unwrap();
     Identity {
         server: Arc::new(server),
-        certificate: cert.der().clone(),
+        certificate,
     }
 }
 
@@ -171,12 +175,53 @@ async fn a_broken_connection_knows_what_was_handed_to_tls() {
     assert_eq!(last.sent(), Sent::No);
 }
 
+/// Where a process finds its own list of the platform's certificates (OpenSSL's convention, which
+/// `rustls-native-certs` follows on every system).
+const ROOTS: &str = "SSL_CERT_FILE";
+
+/// Runs `trusts` in processes whose platform trusts the server, or another one.
 #[test]
-fn the_platforms_roots_do_not_panic() {
-    // Whether there are any depends on the machine.
-    match Tls::platform() {
-        Ok(_) => {}
-        Err(error) => assert_eq!(error.kind(), ErrorKind::Tls),
+fn the_platforms_roots_are_trusted_and_no_others() {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = signing_key.serialize_pem();
+    let other = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    for (roots, trusted) in [(&cert, "yes"), (&other.cert, "no")] {
+        let name = format!("roots-{}-{trusted}", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        std::fs::write(&file, roots.pem()).unwrap();
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "tls::trusts", "--ignored", "--nocapture"])
+            .env(ROOTS, &file)
+            .env("CERTIFICATE", cert.pem())
+            .env("KEY", &key)
+            .env("TRUSTED", trusted)
+            .output();
+        std::fs::remove_file(&file).unwrap();
+        let output = output.unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let told = format!("{text}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success() && text.contains("1 passed"),
+            "{told}"
+        );
+    }
+}
+
+#[tokio::test]
+#[ignore = "run by the test above"]
+async fn trusts() {
+    use rustls::pki_types::pem::PemObject as _;
+    let told = |name| std::env::var(name).expect("is run by another test");
+    let certificate = CertificateDer::from_pem_slice(told("CERTIFICATE").as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(told("KEY").as_bytes()).unwrap();
+    let identity = identity_of(certificate, key);
+    let (listener, address) = listen().await;
+    let mut connector = framed(address).tls(Tls::platform().unwrap());
+    let (client, _) = tokio::join!(connector.call(()), accept(&listener, &identity));
+    match told("TRUSTED").as_str() {
+        "yes" => drop(client.unwrap()),
+        _ => assert_eq!(client.unwrap_err().kind(), ErrorKind::Tls),
     }
 }
 

@@ -51,7 +51,7 @@ macro_rules! not_a_socket {
     )*};
 }
 
-not_a_socket!(DuplexStream, BreaksInWriting, Deaf);
+not_a_socket!(DuplexStream, BreaksInWriting, Counts, Deaf);
 
 async fn ready(client: &mut FramedClient) -> Result<&mut FramedClient, Error> {
     std::future::poll_fn(|cx| client.poll_ready(cx)).await?;
@@ -206,6 +206,52 @@ async fn what_a_layer_wrote_before_it_failed_may_have_been_sent() {
         }
         assert_eq!(sent, expected, "{writes}");
     }
+}
+
+/// Takes all, and counts how often.
+struct Counts(Arc<AtomicUsize>);
+
+impl AsyncRead for Counts {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Counts {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn requests_that_come_together_share_their_writes() {
+    let writes = Arc::<AtomicUsize>::default();
+    let mut client = spawn(Counts(Arc::clone(&writes)), &Options::default());
+    let mut calls = Vec::new();
+    for _ in 0..1_000 {
+        let client = ready(&mut client).await.unwrap();
+        calls.push(client.call(vec![0; 60].into()));
+    }
+    tokio::task::yield_now().await;
+    // 64,000 bytes, in one.
+    assert_eq!(writes.load(Ordering::Relaxed), 1);
 }
 
 /// Takes nothing, and says nothing.
