@@ -2,6 +2,9 @@ use bytes::{Buf as _, BytesMut};
 
 use crate::Sent;
 
+/// A buffer that had to hold more than this is not kept when it is empty.
+const KEPT: usize = 512 * 1024;
+
 /// The bytes that wait to be written, and how many were written before them.
 ///
 /// Pure: no I/O, no clock.
@@ -10,6 +13,8 @@ pub(super) struct Outgoing {
     pub(super) unwritten: BytesMut,
     /// Bytes that were handed to the kernel (or to TLS), since the connection was made.
     written: u64,
+    /// The most that waited since the buffer was made.
+    most: usize,
 }
 
 /// Where a frame is in the stream.
@@ -31,6 +36,7 @@ impl Outgoing {
             self.unwritten.truncate(before);
             return Err(error);
         }
+        self.most = self.most.max(self.unwritten.len());
         let end = self.written + self.unwritten.len() as u64;
         Ok(Span { start, end })
     }
@@ -39,6 +45,10 @@ impl Outgoing {
     pub(super) fn wrote(&mut self, n: usize) {
         self.unwritten.advance(n);
         self.written += n as u64;
+        if self.most > KEPT && self.unwritten.is_empty() {
+            self.unwritten = BytesMut::new();
+            self.most = 0;
+        }
     }
 
     pub(super) fn written(&self) -> u64 {
@@ -115,6 +125,20 @@ mod tests {
         let next = outgoing.append(frame(2)).unwrap();
         assert_eq!(next, Span { start: 3, end: 5 });
         assert_eq!(&outgoing.unwritten[..], [7; 5]);
+    }
+
+    #[test]
+    fn a_large_frame_leaves_no_large_buffer_behind() {
+        let mut outgoing = Outgoing::default();
+        for (large, kept) in [(KEPT, true), (KEPT + 1, false), (9 << 20, false)] {
+            outgoing.append(frame(large)).unwrap();
+            outgoing.wrote(large - 1);
+            outgoing.wrote(1);
+            outgoing.append(frame(1)).unwrap();
+            outgoing.wrote(1);
+            // What was written is room again.
+            assert_eq!(outgoing.unwritten.try_reclaim(KEPT), kept, "{large}");
+        }
     }
 
     #[test]
