@@ -218,16 +218,14 @@ where
 
     /// Will there be another attempt?
     fn verdict(
-        &self,
+        &mut self,
         error: &BoxError,
         conn_error: ConnError,
         elapsed: Duration,
     ) -> Result<(), Reason> {
         let config = self.shared.table.config();
-        let (attempts, maybe_sent) = match self.more.if_slow() {
-            Some(slow) => (slow.attempts, slow.maybe_sent),
-            None => (1, true),
-        };
+        let slow = self.more.slow();
+        let (attempts, sent) = (slow.attempts, slow.sent());
         let permanent = conn_error.outlook() == Outlook::Permanent && !config.persist;
         let replayable = self.kept.as_ref().filter(|request| R::can_replay(request));
         let Some(request) = replayable else {
@@ -241,7 +239,7 @@ where
             request,
             error: &**error,
             conn_error,
-            sent: if maybe_sent { Sent::Maybe } else { Sent::No },
+            sent,
             attempts,
             elapsed,
             idempotent: R::is_idempotent(request),
@@ -278,8 +276,8 @@ where
 
     fn error(&mut self, reason: Reason, cause: Cause, conn_error: Option<ConnError>) -> Error {
         let destination = self.destination();
-        let slow = self.more.take_slow();
-        drop(slow.place);
+        let mut slow = self.more.take_slow();
+        drop(slow.place.take());
         let elapsed = slow.clock.since().map_or(Duration::ZERO, |at| at.elapsed());
         if let (Some(observer), true) = (
             &self.shared.table.config().observer,
@@ -291,11 +289,7 @@ where
             reason,
             cause,
             conn_error,
-            sent: if slow.maybe_sent {
-                Sent::Maybe
-            } else {
-                Sent::No
-            },
+            sent: slow.sent(),
             attempts: slow.attempts,
             elapsed,
             history: slow.history,

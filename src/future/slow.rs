@@ -4,7 +4,7 @@ use super::clock::Clock;
 use super::gone::Gone;
 use crate::error::{Cause, History};
 use crate::link::{Place, Room};
-use crate::{BoxError, ConnError, Reason};
+use crate::{BoxError, ConnError, Reason, Sent};
 
 /// How a call begins that does not begin with an attempt.
 pub(crate) enum Start {
@@ -73,6 +73,14 @@ impl<S> Slow<S> {
             history: History::default(),
             gone: None,
             cause: None,
+        }
+    }
+
+    /// Whether the peer may have seen the request.
+    pub(super) fn sent(&self) -> Sent {
+        match self.maybe_sent {
+            true => Sent::Maybe,
+            false => Sent::No,
         }
     }
 

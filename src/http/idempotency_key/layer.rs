@@ -128,24 +128,9 @@ pub trait KeyedRequest: sealed::Sealed {
     fn headers_mut_ref(&mut self) -> &mut HeaderMap;
 }
 
-impl<B> KeyedRequest for http::Request<B> {
-    fn method_ref(&self) -> &Method {
-        self.method()
-    }
-
-    fn headers_ref(&self) -> &HeaderMap {
-        self.headers()
-    }
-
-    fn headers_mut_ref(&mut self) -> &mut HeaderMap {
-        self.headers_mut()
-    }
-}
-
-#[cfg(any(feature = "reqwest", feature = "reqwest-0-12"))]
-macro_rules! of_reqwest {
-    ($it:ty) => {
-        impl KeyedRequest for $it {
+macro_rules! keyed {
+    ($it:ty $(, $body:ident)?) => {
+        impl$(<$body>)? KeyedRequest for $it {
             fn method_ref(&self) -> &Method {
                 self.method()
             }
@@ -159,16 +144,16 @@ macro_rules! of_reqwest {
             }
         }
 
-        impl sealed::Sealed for $it {}
+        impl$(<$body>)? sealed::Sealed for $it {}
     };
 }
 
+keyed!(http::Request<B>, B);
 #[cfg(feature = "reqwest")]
-of_reqwest!(reqwest::Request);
+keyed!(reqwest::Request);
 #[cfg(feature = "reqwest-0-12")]
-of_reqwest!(reqwest_0_12::Request);
+keyed!(reqwest_0_12::Request);
 
 mod sealed {
     pub trait Sealed {}
-    impl<B> Sealed for http::Request<B> {}
 }

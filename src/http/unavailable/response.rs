@@ -8,20 +8,9 @@ pub trait HasStatus: sealed::Sealed {
     fn into_headers(self) -> HeaderMap;
 }
 
-impl<B> HasStatus for http::Response<B> {
-    fn status_code(&self) -> StatusCode {
-        self.status()
-    }
-
-    fn into_headers(self) -> HeaderMap {
-        self.into_parts().0.headers
-    }
-}
-
-#[cfg(any(feature = "reqwest", feature = "reqwest-0-12"))]
-macro_rules! of_reqwest {
-    ($it:ty) => {
-        impl HasStatus for $it {
+macro_rules! has_status {
+    ($it:ty $(, $body:ident)?) => {
+        impl$(<$body>)? HasStatus for $it {
             fn status_code(&self) -> StatusCode {
                 self.status()
             }
@@ -31,16 +20,16 @@ macro_rules! of_reqwest {
             }
         }
 
-        impl sealed::Sealed for $it {}
+        impl$(<$body>)? sealed::Sealed for $it {}
     };
 }
 
+has_status!(http::Response<B>, B);
 #[cfg(feature = "reqwest")]
-of_reqwest!(reqwest::Response);
+has_status!(reqwest::Response);
 #[cfg(feature = "reqwest-0-12")]
-of_reqwest!(reqwest_0_12::Response);
+has_status!(reqwest_0_12::Response);
 
 mod sealed {
     pub trait Sealed {}
-    impl<B> Sealed for http::Response<B> {}
 }
