@@ -123,6 +123,8 @@ pub use http::{
     UnavailableLayer, UnavailableService,
 };
 pub use layer::RetryOnConnErr;
+#[cfg(feature = "wake")]
+pub use link::NetworkWatch;
 pub use link::{Limits, LinkStatus, Links, LinksSummary, WhenFull};
 pub use mode::{Inline, Mode};
 #[cfg(feature = "metrics")]
