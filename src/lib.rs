@@ -69,6 +69,8 @@
 //! - [`give_up_after`](RetryOnConnErr::give_up_after): 3 minutes by default.
 //! - [`limits`](RetryOnConnErr::limits) and [`when_full`](RetryOnConnErr::when_full): 10,000
 //!   requests and 64 MiB by default, and an error for what is more.
+//! - `Links::wake_on_network_change`, with the feature `wake`: probes as soon as the system says that
+//!   the network is back, instead of after the rest of the backoff.
 //!
 //! # Where it goes in a stack
 //!

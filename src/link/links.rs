@@ -110,9 +110,12 @@ impl Links {
     /// [`Unsupported`](std::io::ErrorKind::Unsupported) on systems where this can't be watched; and what the
     /// system says, if it refuses. The future ends with an error if the watch breaks later.
     ///
+    /// # Systems
+    ///
     /// On Linux this is one netlink socket, which a sandbox may forbid. Windows, Apple's systems and
-    /// FreeBSD are watched by the crate netwatcher, for new addresses only; its later failures are
-    /// silent. Others, Android among them, are unsupported.
+    /// FreeBSD are watched by the crate netwatcher, for new addresses only: an interface that comes back
+    /// with the address that it had all the time is not noticed there (on Windows it is), nor is a failure of
+    /// the watch. Others, Android among them, are unsupported.
     ///
     /// # Panics
     ///

@@ -1,5 +1,5 @@
-//! Windows, Apple's systems and FreeBSD, through netwatcher. There an interface that loses its network
-//! loses its addresses too, so that it is enough to look at these.
+//! Windows, Apple's systems and FreeBSD, through netwatcher, which needs no thread for it and no run
+//! loop. It tells of addresses, and on Windows of none whose interface is down.
 
 use std::io;
 

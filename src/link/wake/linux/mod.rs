@@ -1,8 +1,9 @@
-//! Linux, through its own socket for it: rtnetlink(7).
+//! Linux, through the kernel's own socket for it: rtnetlink(7).
 //!
 //! The libraries that watch interfaces (if-watch, netwatcher) tell of addresses alone. A wireless
 //! network that is in range again often brings no new one, since the old one was kept, and an address
-//! is no use before its route is there.
+//! is no use before its route is there. rtnetlink, which can do it all, is made for changing things,
+//! and large.
 
 mod news;
 
