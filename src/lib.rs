@@ -69,6 +69,8 @@
 //! - [`give_up_after`](RetryOnConnErr::give_up_after): 3 minutes by default.
 //! - [`limits`](RetryOnConnErr::limits) and [`when_full`](RetryOnConnErr::when_full): 10,000
 //!   requests and 64 MiB by default, and an error for what is more.
+//! - `Links::wake_on_network_change`, with the feature `wake`: probes as soon as the system says that
+//!   the network is back, instead of after the rest of the backoff.
 //!
 //! # Where it goes in a stack
 //!
@@ -123,6 +125,8 @@ pub use http::{
     UnavailableLayer, UnavailableService,
 };
 pub use layer::RetryOnConnErr;
+#[cfg(feature = "wake")]
+pub use link::NetworkWatch;
 pub use link::{Limits, LinkStatus, Links, LinksSummary, WhenFull};
 pub use mode::{Inline, Mode};
 #[cfg(feature = "metrics")]

@@ -188,6 +188,21 @@ async fn the_error_and_its_accessors() {
     links.clone().wake();
 }
 
+#[cfg(feature = "wake")]
+#[tokio::test]
+async fn links_watch_the_network() {
+    fn a_task<F: Future<Output = io::Result<()>> + Send + Unpin + 'static>(_: F) {}
+    let service = RetryOnConnErr.layer(tower::service_fn(|message: String| async move {
+        Ok::<_, io::Error>(message)
+    }));
+    let watch: io::Result<tower_conn_retry::NetworkWatch> =
+        service.links().wake_on_network_change();
+    match watch {
+        Ok(watch) => a_task(watch),
+        Err(error) => assert_ne!(error.to_string(), ""),
+    }
+}
+
 #[tokio::test]
 async fn an_error_goes_through_question_marks() {
     async fn any(service: impl Service<String, Error = Error>) -> anyhow::Result<()> {

@@ -27,6 +27,8 @@ mod server;
 mod stream;
 #[path = "net/table.rs"]
 mod table;
+#[path = "net/wake.rs"]
+mod wake;
 #[path = "net/witness.rs"]
 mod witness;
 
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
     // They wait for the network most of the time.
     arguments.test_threads.get_or_insert(8);
     let trials = faults::all().into_iter().chain(errnos::all());
+    let trials = trials.chain(wake::all());
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     if let Some(table) = table::show() {
         println!("{table}");

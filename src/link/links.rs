@@ -63,9 +63,67 @@ impl Links {
     }
 
     /// Something says that the network is back: probes every down link now, and if that fails,
-    /// again from the first step of the backoff.
+    /// again from the first step of the backoff. It takes what a peer said about the
+    /// [next probe](ConnError::retry_after) for outdated. However often it is called, there are at least
+    /// 10 ms between two probes of a link. A probe in flight goes on.
     pub fn wake(&self) {
         self.table.wake();
+    }
+
+    /// [Wakes](Self::wake) the links whenever the system says that the network has changed in a way
+    /// that can help: an interface has its link again (its Wi-Fi is in range, its cable is plugged in),
+    /// or there is a new address (a lease, a laptop that woke up) or a new route. What went away
+    /// wakes nobody.
+    ///
+    /// Nothing is spawned here: the future that is returned does the work while it is polled. Changes
+    /// from now on count, even before it is.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use tower::{ServiceBuilder, service_fn};
+    /// use tower_conn_retry::RetryOnConnErr;
+    ///
+    /// let service = ServiceBuilder::new()
+    ///     .layer(RetryOnConnErr)
+    ///     .service(service_fn(|message: String| async move { Ok::<_, std::io::Error>(message) }));
+    /// match service.links().wake_on_network_change() {
+    ///     Ok(watch) => drop(tokio::spawn(watch)), // goes on in the background
+    ///     Err(error) => eprintln!("the backoff alone decides: {error}"),
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # How often
+    ///
+    /// The first change wakes at once. Since a route or the address of a resolver may come
+    /// a moment after what was told, there is a second wake a quarter of a second later. However much the
+    /// network changes, there is no more than one wake in a quarter of a second.
+    ///
+    /// # How long
+    ///
+    /// Until the future is dropped. It does not keep the links alive: it ends with `Ok` at the first change
+    /// after the last service and the last `Links` of the layer are gone.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](std::io::ErrorKind::Unsupported) on systems where this can't be watched; and what the
+    /// system says, if it refuses. The future ends with an error if the watch breaks later.
+    ///
+    /// # Systems
+    ///
+    /// On Linux this is one netlink socket, which a sandbox may forbid. Windows, Apple's systems and
+    /// FreeBSD are watched by the crate netwatcher, for new addresses only: an interface that comes back
+    /// with the address that it had all the time is not noticed there (on Windows it is), nor is a failure of
+    /// the watch. Others, Android among them, are unsupported.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with I/O enabled. The future needs its timers, too.
+    #[cfg(feature = "wake")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "wake")))]
+    pub fn wake_on_network_change(&self) -> std::io::Result<super::NetworkWatch> {
+        super::NetworkWatch::new(&self.table)
     }
 }
 

@@ -9,6 +9,8 @@ mod links;
 mod place;
 mod state;
 mod table;
+#[cfg(feature = "wake")]
+mod wake;
 mod watchdog;
 
 pub(crate) use entries::LastError;
@@ -17,3 +19,5 @@ pub use links::{LinkStatus, Links, LinksSummary};
 pub(crate) use place::{Place, Room};
 pub(crate) use state::{After, Answer, Failed};
 pub(crate) use table::{Hold, Table};
+#[cfg(feature = "wake")]
+pub use wake::NetworkWatch;

@@ -193,6 +193,23 @@ async fn rule_16_wake_probes_now_and_then_from_the_first_step() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rule_5_not_even_a_storm_of_wakes_comes_below_the_minimum_between_probes() {
+    let peer = Peer::that(REFUSED);
+    let service = peer.behind(RetryOnConnErr::new());
+    let _held = send(&service, message(1));
+    settle().await;
+    peer.forget_attempts();
+    for _ in 0..1_000 {
+        service.links().wake();
+        pass(MS).await;
+    }
+    let times = peer.times();
+    assert!((50..=100).contains(&times.len()), "{} probes", times.len());
+    let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
+    assert!(gaps.min().unwrap() >= 10 * MS);
+}
+
+#[tokio::test(start_paused = true)]
 async fn rule_16_wake_without_anybody_waiting_lets_the_next_call_probe() {
     let peer = Peer::that(REFUSED);
     let service = peer.behind(RetryOnConnErr::new().backoff(|| std::iter::repeat(60 * SECOND)));

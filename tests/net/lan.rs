@@ -38,10 +38,11 @@ impl Lan {
         lan
     }
 
-    /// Connects a host to a port of the router.
+    /// Connects a host to a port of the router. (Of ends with the same number in their namespaces the
+    /// kernel tells up to a second late that they can be used.)
     fn plug(&self, host: &Host, port: u8) {
         self.router.sh(&format!(
-            "ip link add port{port} type veth peer name eth0 netns {}
+            "ip link add port{port} index 10{port} type veth peer name eth0 netns {}
              ip address add 10.{port}.0.1/24 dev port{port}
              ip link set port{port} up
              echo 50 > /proc/sys/net/ipv4/neigh/port{port}/retrans_time_ms",

@@ -43,6 +43,8 @@ pub(crate) struct Link<W> {
     awaits_delay: bool,
     /// The peer does not want to be probed earlier.
     not_before: Time,
+    /// When the last probe began.
+    probed: Option<Time>,
     /// Attempts in this outage.
     attempts: u32,
     /// Held requests without an attempt in flight, oldest first.
@@ -181,6 +183,7 @@ impl<W> Link<W> {
             delay: FIRST_STEP,
             awaits_delay: false,
             not_before: Time::ZERO,
+            probed: None,
             attempts: 0,
             waiting: BTreeMap::new(),
             skipped: BTreeMap::new(),
@@ -378,7 +381,8 @@ impl<W> Link<W> {
         }
     }
 
-    /// Something says that the network is back: probe now. Whether the link is down.
+    /// Something says that the network is back: probe now, or when the shortest delay since the last
+    /// probe is over. Whether the link is down.
     pub(crate) fn wake(&mut self, now: Time, wakes: &mut Vec<W>) -> bool {
         if self.is_up() {
             return false;
@@ -386,8 +390,9 @@ impl<W> Link<W> {
         self.delay = FIRST_STEP;
         self.awaits_delay = false;
         self.not_before = Time::ZERO;
+        let earliest = self.probed.map(|probed| probed.saturating_add(MIN_DELAY));
         if let Phase::Down { probe_at } = &mut self.phase {
-            *probe_at = now;
+            *probe_at = earliest.map_or(now, |earliest| earliest.max(now));
         }
         self.settle(now, wakes);
         true

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use super::{After, Answer, Failed, Id, Link, Time};
+use super::{After, Answer, Failed, Id, Link, MIN_DELAY, Time};
 use crate::Reason;
 
 const MS: Duration = Duration::from_millis(1);
@@ -119,6 +119,8 @@ struct World {
     changes: BTreeSet<(String, String)>,
     /// The peer wants no probe until then.
     not_before: Time,
+    /// When the last probe that failed began.
+    probed: Option<Time>,
 }
 
 impl World {
@@ -131,6 +133,7 @@ impl World {
             gone: Vec::new(),
             changes: BTreeSet::new(),
             not_before: Time::ZERO,
+            probed: None,
         }
     }
 
@@ -244,6 +247,8 @@ impl World {
                     Answer::Go { probe } => {
                         assert!(!probe || now >= self.not_before, "left alone");
                         if probe {
+                            let pause = self.probed.map(|probed| now - probed);
+                            assert!(pause.is_none_or(|pause| pause >= MIN_DELAY), "too soon");
                             // A stalled one has lost it, even if it comes back.
                             let patience = self.link.patience();
                             for other in self.callers.values_mut() {
@@ -301,7 +306,9 @@ impl World {
             broke: caller.broke,
         };
         let was_placed = caller.placed;
-        caller.probes = false;
+        if std::mem::take(&mut caller.probes) {
+            self.probed = Some(caller.began);
+        }
         caller.does = Does::Waits;
         if !stays {
             self.callers.remove(&id);

@@ -217,6 +217,7 @@ impl<W> Link<W> {
             Phase::Down { .. } | Phase::Probing { .. } => {
                 self.woken.clear();
                 self.attempts = self.attempts.saturating_add(1);
+                self.probed = Some(now);
                 self.phase = Phase::Probing {
                     by: id,
                     until: abandoned,
