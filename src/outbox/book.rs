@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
-use std::task::Waker;
 
 use tokio::sync::Notify;
 
+use super::keeper::Ack;
 use super::slot::Slot;
+use super::store::Message;
 use super::{DeadLetter, Ticket};
 use crate::{Destination, Limits};
 
@@ -16,12 +17,21 @@ pub(super) struct Book<Req> {
     pub(super) bytes: usize,
     pub(super) lines: HashMap<Destination, Line>,
     /// Callers who wait for room.
-    pub(super) room: BTreeMap<Ticket, Waker>,
+    pub(super) room: BTreeMap<Ticket, Waiting<Req>>,
     pub(super) dead: VecDeque<DeadLetter<Req>>,
     /// Workers that have not ended.
     pub(super) workers: usize,
     /// Messages that are counted, and that the keeper has not got yet.
     pub(super) puts: usize,
+    /// Messages that are no longer counted, and that the store still has.
+    pub(super) removing: usize,
+}
+
+/// A message for which there is no room yet.
+pub(super) struct Waiting<Req> {
+    pub(super) message: Message<Req>,
+    /// To its caller.
+    pub(super) ack: Ack,
 }
 
 /// The messages for one destination.
@@ -110,6 +120,7 @@ impl<Req> Default for Book<Req> {
             dead: VecDeque::new(),
             workers: 0,
             puts: 0,
+            removing: 0,
         }
     }
 }
@@ -117,6 +128,20 @@ impl<Req> Default for Book<Req> {
 impl<Req> Book<Req> {
     pub(super) fn has_room(&self, limits: &Limits, size: usize) -> bool {
         limits.have_room(self.len, self.bytes, size)
+    }
+
+    /// The first who waits for room, if there is some.
+    pub(super) fn next_in(&mut self, limits: &Limits) -> Option<Waiting<Req>> {
+        let first = self.room.first_entry()?;
+        let size = first.get().message.size;
+        limits
+            .have_room(self.len, self.bytes, size)
+            .then(|| first.remove())
+    }
+
+    /// Nothing is left, not even in the store.
+    pub(super) fn is_done(&self) -> bool {
+        self.len == 0 && self.removing == 0
     }
 
     /// A message comes in. Whether it is the first of its line, which needs a worker then.
@@ -145,8 +170,8 @@ impl<Req> Book<Req> {
         }
     }
 
-    /// A message is gone. Whom to wake: the first two who wait for room, since one may be stalled.
-    pub(super) fn subtract(&mut self, destination: &Destination, size: usize) -> Vec<Waker> {
+    /// A message is gone.
+    pub(super) fn subtract(&mut self, destination: &Destination, size: usize) {
         self.len = self.len.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(size);
         if let Some(line) = self.lines.get_mut(destination) {
@@ -158,9 +183,5 @@ impl<Req> Book<Req> {
                 line.news.notify_one();
             }
         }
-        let first = self.room.pop_first();
-        let second = self.room.pop_first();
-        let wakers = first.into_iter().chain(second).map(|(_, waker)| waker);
-        wakers.collect()
     }
 }

@@ -84,8 +84,7 @@ impl<Req: Send + 'static> Outbox<Req> {
     ///
     /// Dropping the future has no effect.
     pub async fn flush(&self) {
-        self.shared.until(|book| book.len == 0).await;
-        self.shared.keeper.flush().await;
+        self.shared.until(Book::is_done).await;
     }
 
     /// Ends the outbox: waits so long for it to become empty, then stops the delivery and hands out

@@ -147,6 +147,7 @@ mod keeper;
 mod meanwhile;
 mod memory;
 mod order;
+mod put;
 mod receipt;
 mod shared;
 mod slot;

@@ -70,6 +70,7 @@ where
             line.current = None;
             line.gone.insert(ticket);
         }
+        book.removing += 1;
         drop(book);
         self.remove.push((self.destination.clone(), ticket));
         if self.remove.len() >= BATCH {

@@ -382,7 +382,7 @@ where
             return;
         }
         let remove = std::mem::take(&mut self.remove);
-        self.outbox.keeper.remove(remove, self.outbox.clock());
+        self.outbox.remove(remove);
     }
 }
 
