@@ -166,7 +166,7 @@ pub(super) fn read<Req: 'static>(
     most: usize,
     copy: fn(&Req) -> Option<Req>,
 ) -> Result<Vec<Found<Req>>, BoxError> {
-    let mut found = Vec::new();
+    let mut found = Vec::with_capacity(most.min(64));
     store.read(destination, after, most, &mut |ticket, message| {
         let message = message.and_then(|message| {
             let copy = unwind(|| copy(&message.request)).flatten();

@@ -135,6 +135,7 @@
 
 mod book;
 mod builder;
+mod by_destination;
 mod codec;
 mod deferral;
 #[cfg(feature = "outbox-disk")]
@@ -157,6 +158,7 @@ mod test_store;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
 mod ticket;
+mod tickets;
 mod trim;
 mod unwind;
 mod worker;

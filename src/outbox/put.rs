@@ -142,7 +142,7 @@ impl<Req: Send + 'static> Shared<Req> {
 
     /// Lets in those who wait for room, first come, first served, as long as there is some for the first
     /// of them. They need not be there: it is the outbox that has their messages.
-    fn let_in<'a>(self: &'a Arc<Self>, mut book: MutexGuard<'a, Book<Req>>) {
+    pub(super) fn let_in<'a>(self: &'a Arc<Self>, mut book: MutexGuard<'a, Book<Req>>) {
         while let Some(Waiting { message, ack }) = book.next_in(&self.settings.limits) {
             let is_new = self.count(&mut book, &message);
             drop(book);

@@ -17,7 +17,8 @@ use crate::{Destination, Error, Limits, Reason, WhenFull};
 pub(crate) struct Shared<Req> {
     book: Mutex<Book<Req>>,
     pub(super) keeper: Keeper<Req>,
-    receipts: broadcast::Sender<Receipt>,
+    /// Since somebody asked for them.
+    receipts: OnceLock<broadcast::Sender<Receipt>>,
     pub(super) settings: Settings,
     /// The number of the first call.
     pub(super) first: u64,
@@ -68,7 +69,7 @@ impl<Req: Send + 'static> Shared<Req> {
         let shared = Arc::new(Self {
             book: Mutex::new(book),
             keeper,
-            receipts: broadcast::Sender::new(RECEIPTS),
+            receipts: OnceLock::new(),
             settings,
             first: contents.next,
             epoch: Instant::now(),
@@ -156,8 +157,8 @@ impl<Req: Send + 'static> Shared<Req> {
     }
 
     pub(super) fn tell(&self, receipt: Receipt) {
-        if self.receipts.receiver_count() > 0 {
-            let _ = self.receipts.send(receipt);
+        if let Some(receipts) = self.receipts.get() {
+            let _ = receipts.send(receipt); // perhaps nobody is left who listens
         }
     }
 
@@ -274,6 +275,7 @@ impl<Req: Send + 'static> Shared<Req> {
     }
 
     pub(super) fn receipts(&self) -> broadcast::Receiver<Receipt> {
-        self.receipts.subscribe()
+        let receipts = || broadcast::Sender::new(RECEIPTS);
+        self.receipts.get_or_init(receipts).subscribe()
     }
 }
