@@ -121,7 +121,8 @@
 //! `Outbox::open(path, codec)` (feature `outbox-disk`) keeps the messages in one file. The caller hears
 //! *deferred* when the message is synced to the disk; callers that come together share one sync. A process that is killed
 //! loses nothing that was deferred. One outbox at a time has the file: a second one, in this process or in
-//! another, is refused with [`OutboxErrorKind::Locked`]. If the disk is full, calls fail with
+//! another, is refused with [`OutboxErrorKind::Locked`]. A damaged one is refused, too, with
+//! [`OutboxErrorKind::Corrupt`]; `disk::salvage` makes a new file of what is intact. If the disk is full, calls fail with
 //! [`Reason::NotStored`](crate::Reason::NotStored), and the outbox goes on as soon as there is room. The
 //! [`Codec`] turns requests into bytes: [`Raw`] for bytes and text, others for HTTP requests and serde's types, or
 //! your own.
