@@ -161,14 +161,7 @@ where
                     End::Answered => self.delivered(&done),
                     _ => self.land(done).await,
                 },
-                Some(Begun::NotYet(message)) => {
-                    // Not before the one before it has called the service.
-                    self.batch.push_front((ticket, Ok(message)));
-                    if let Some(line) = self.outbox.book().lines.get_mut(&self.destination) {
-                        line.current = None;
-                    }
-                    break;
-                }
+                Some(Begun::NotYet) => break,
                 Some(Begun::UnderWay) | None => {}
             }
         }

@@ -14,9 +14,9 @@ use crate::mode::Delivery;
 use crate::{BoxError, ConnErrorPolicy, RequestModel, ResponseFuture};
 
 /// What became of a delivery at once.
-pub(super) enum Begun<Req> {
-    /// It can't be started yet.
-    NotYet(Message<Req>),
+pub(super) enum Begun {
+    /// It can't be started yet, and waits where it was.
+    NotYet,
     UnderWay,
     Over(Done),
 }
@@ -30,7 +30,7 @@ where
     Req: Send + 'static,
 {
     /// Starts a delivery.
-    pub(super) fn start(&mut self, message: Message<Req>, cx: &mut Context<'_>) -> Begun<Req> {
+    pub(super) fn start(&mut self, message: Message<Req>, cx: &mut Context<'_>) -> Begun {
         let Message { ticket, size, .. } = message;
         let table = &self.service.table;
         let id = ticket.get();
@@ -47,7 +47,7 @@ where
             Hold::Room(_) | Hold::Full => Start::Now,
             Hold::Open => {
                 if self.waits_for_call() {
-                    return Begun::NotYet(message);
+                    return self.put_back(message);
                 }
                 let service = self.ready.get_or_insert_with(|| self.service.fresh());
                 match service.poll_ready(cx) {
@@ -66,12 +66,22 @@ where
         self.fly(ResponseFuture::new(None, call, ()), started, cx)
     }
 
+    /// Not before the one before it has called the service.
+    #[cold]
+    fn put_back(&mut self, message: Message<Req>) -> Begun {
+        self.batch.push_front((message.ticket, Ok(message)));
+        if let Some(line) = self.outbox.book().lines.get_mut(&self.destination) {
+            line.current = None;
+        }
+        Begun::NotYet
+    }
+
     /// Makes an attempt at once.
-    fn attempt(&mut self, mut message: Message<Req>, cx: &mut Context<'_>) -> Begun<Req> {
+    fn attempt(&mut self, mut message: Message<Req>, cx: &mut Context<'_>) -> Begun {
         let started = Started::from(&message);
         // Put back if it does not panic.
         let Some(mut ready) = self.ready.take() else {
-            return Begun::NotYet(message);
+            return self.put_back(message);
         };
         let future = unwind(|| {
             let id = message.ticket.get();
@@ -96,7 +106,7 @@ where
         future: ResponseFuture<S, Req, P, R, Delivery>,
         started: Started,
         cx: &mut Context<'_>,
-    ) -> Begun<Req> {
+    ) -> Begun {
         let mut boxed = match self.spare.take() {
             Some(mut spare) => {
                 spare.set(Some(future));
