@@ -132,9 +132,7 @@ fn deferred(ours: &Path, raw: &Path) -> Result<(), BoxError> {
         let [theirs, own] = [theirs, own].map(|took| messages as f64 / took.as_secs_f64());
         println!("{callers:>7}{theirs:>12.0}{own:>10.0}{:>7.2}", theirs / own);
         runtime.block_on(outbox.close(Duration::ZERO));
-        drop((client, outbox));
-        // The thread lets go of the file a little later.
-        while fs::remove_file(ours).is_err() {}
+        fs::remove_file(ours)?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ mod outbox {
     mod close;
     mod delivery;
     mod faults;
+    mod room;
     mod stress;
 
     use tokio::sync::broadcast;

@@ -18,5 +18,6 @@ mod outbox_disk {
     mod locks;
     mod model;
     mod refused;
+    mod salvage;
     mod tools;
 }

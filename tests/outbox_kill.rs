@@ -8,6 +8,7 @@ mod outbox_kill {
     mod base;
     mod child;
     mod count;
+    mod flush;
     mod story;
 
     use base::Weather::{Down, Flapping, Slow, Up};

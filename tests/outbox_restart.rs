@@ -8,7 +8,9 @@ mod peer;
 
 mod outbox_restart {
     mod bounds;
+    mod close;
     mod failing;
+    mod flush;
     mod full;
     mod leftovers;
     mod life;

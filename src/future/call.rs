@@ -211,13 +211,14 @@ where
                 Step::Ended(reason) => return Poll::Ready(Err(self.end(reason))),
                 Step::Failed(error) => error,
                 Step::Room(room) => {
-                    room.forget();
                     if self.is_over() {
                         return Poll::Ready(Err(self.end(Reason::GaveUp)));
                     }
+                    room.forget();
                     self.hold(Some(cx))?;
-                    if matches!(self.more.slow().step, Step::Room(_)) {
-                        ready!(self.poll_timer(self.deadline(), cx));
+                    if let Step::Room(room) = &self.more.slow().step {
+                        let at = room.again().into_iter().chain(self.deadline()).min();
+                        ready!(self.poll_timer(at, cx));
                     }
                     continue;
                 }

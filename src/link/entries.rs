@@ -27,15 +27,33 @@ pub(super) struct State {
     pub(super) shut: usize,
     /// Destinations with something in the outbox.
     pub(super) boxes: usize,
-    /// Callers who wait for a place.
+    /// Callers who wait for a place at a link that is not open. There is none for the first of them.
     pub(super) room: BTreeMap<Id, Applicant>,
+    /// Those who were given a place and have not come for it yet, and since when it is theirs.
+    pub(super) given: BTreeMap<Id, (Time, Destination)>,
     pub(super) next_sweep: Time,
 }
 
 /// A caller who waits for a place.
 pub(super) struct Applicant {
     pub(super) waker: Option<Waker>,
-    pub(super) size: usize,
+    destination: Destination,
+    size: usize,
+    broke: u32,
+    /// When it looks again by itself.
+    again: Option<Time>,
+}
+
+impl Applicant {
+    pub(super) fn new(to: &Destination, size: usize, broke: u32, waker: Option<Waker>) -> Self {
+        Self {
+            waker,
+            destination: to.clone(),
+            size,
+            broke,
+            again: None,
+        }
+    }
 }
 
 pub(super) struct Entry {
@@ -62,7 +80,9 @@ pub(super) struct Effects {
     pub(super) in_task: bool,
     /// A turn may have gone from one caller to others, who may be stalled.
     pub(super) passes: bool,
-    pub(super) watch: Option<(Arc<Watchdog>, Time, Duration)>,
+    pub(super) watch: Option<Watch>,
+    /// Those of other links.
+    pub(super) watches: Vec<Watch>,
     pub(super) wakes: Vec<Waker>,
     /// Dropping these runs user code.
     pub(super) trash: Vec<Delays>,
@@ -71,6 +91,9 @@ pub(super) struct Effects {
     /// Links that were down.
     pub(super) forgotten: Vec<Destination>,
 }
+
+/// Who watches over the turns of a link, from when on, and how exactly.
+pub(super) type Watch = (Arc<Watchdog>, Time, Duration);
 
 impl State {
     /// Changes one link, and the sums over all links with it. `None` if there is no such link.
@@ -86,7 +109,10 @@ impl State {
         if let Some(at) = entry.link.overdue() {
             let watchdog = || Arc::new(Watchdog::new(self.table.clone(), destination.clone()));
             let watchdog = entry.watchdog.get_or_insert_with(watchdog);
-            effects.watch = Some((watchdog.clone(), at, entry.link.patience()));
+            let watch = (watchdog.clone(), at, entry.link.patience());
+            let former = effects.watch.replace(watch);
+            let other = former.filter(|(former, ..)| !Arc::ptr_eq(former, watchdog));
+            effects.watches.extend(other);
         }
         effects.wakers.append(&mut entry.link.old);
         let after = Share::of(&entry.link);
@@ -101,10 +127,17 @@ impl State {
         Some(result)
     }
 
-    /// Has everybody who waits for a place look again.
-    pub(super) fn call_room(&mut self, effects: &mut Effects) {
-        let room = self.room.values_mut();
-        effects.wakes.extend(room.filter_map(|of| of.waker.take()));
+    /// Those who wait for a place at a link that is open now don't need one any more.
+    fn call_room(&mut self, effects: &mut Effects) {
+        let links = &self.links;
+        self.room.retain(|_, of| {
+            let entry = links.get(&of.destination);
+            let is_open = entry.is_none_or(|entry| entry.link.is_open());
+            if is_open {
+                effects.wakes.extend(of.waker.take());
+            }
+            !is_open
+        });
     }
 
     /// Makes room. Whether there was anything to drop.
@@ -121,15 +154,59 @@ impl State {
         true
     }
 
-    /// Wakes the first two who wait for a place, if there is one: one of them may be stalled. Not
-    /// those that do not fit: they would look, and come back here.
-    pub(super) fn call_next(&mut self, limits: &Limits, effects: &mut Effects) {
-        let (held, bytes) = (self.held, self.bytes);
-        let asleep = self.room.values_mut().filter(|of| of.waker.is_some());
-        let next = asleep.take(2);
-        for of in next.filter(|of| limits.have_room(held, bytes, of.size)) {
-            effects.wakes.extend(of.waker.take());
+    /// Has a caller wait for a place. When it has to look again by itself.
+    pub(super) fn wait(&mut self, id: Id, mut applicant: Applicant) -> Option<Time> {
+        applicant.again = self.lapses();
+        let again = applicant.again;
+        self.room.insert(id, applicant);
+        again
+    }
+
+    /// Gives those who wait a place as long as there is one for the first of them. It is theirs before
+    /// they hear of it, so that no new call can take it.
+    pub(super) fn call_next(&mut self, now: Time, limits: &Limits, effects: &mut Effects) {
+        while let Some(first) = self.room.first_entry() {
+            if !limits.have_room(self.held, self.bytes, first.get().size) {
+                break;
+            }
+            let (id, of) = first.remove_entry();
+            effects.wakes.extend(of.waker);
+            self.link(&of.destination, effects, |entry, wakes| {
+                entry.link.join(id, of.size, of.broke, now, wakes);
+            });
+            self.given.insert(id, (now, of.destination));
         }
+        // The next one has a timer, should one of those be stalled.
+        let Some(lapses) = self.lapses() else {
+            return;
+        };
+        if let Some(mut first) = self.room.first_entry() {
+            if first.get().again.is_none_or(|again| again > lapses) {
+                effects.wakes.extend(first.get_mut().waker.take());
+            }
+        }
+    }
+
+    /// When the first of those who were given a place has let it lapse.
+    fn lapses(&self) -> Option<Time> {
+        let (since, destination) = self.given.values().next()?;
+        let entry = self.links.get(destination);
+        let patience = entry.map_or(Duration::ZERO, |entry| entry.link.patience());
+        Some(since.saturating_add(patience))
+    }
+
+    /// Takes a place back that was given to one who did not come for it within a backoff step. Whether
+    /// there is one.
+    pub(super) fn lapse(&mut self, now: Time, effects: &mut Effects) -> bool {
+        if self.lapses().is_none_or(|at| now < at) {
+            return false;
+        }
+        if let Some((id, (_, destination))) = self.given.pop_first() {
+            self.link(&destination, effects, |entry, wakes| {
+                entry.link.leave(id, now, wakes);
+            });
+        }
+        true
     }
 
     /// Every now and then, forgets the links of which nothing would be lost.

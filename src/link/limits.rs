@@ -50,7 +50,8 @@ pub enum WhenFull {
     /// It fails with [`QueueFull`](crate::Reason::QueueFull).
     #[default]
     Reject,
-    /// Its caller waits for a place, first come, first served.
+    /// Its caller waits for a place, first come, first served: no new call gets one before it, and
+    /// a large request that waits until it fits is not passed by smaller ones.
     Wait,
     /// The oldest request that is waiting, for any destination, fails with
     /// [`QueueFull`](crate::Reason::QueueFull). Never one whose attempt is in flight.

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::task::Waker;
 
+use tokio::time::Instant;
+
 use super::Table;
 use super::alert::Alert;
 use super::state::{Answer, Id, Time};
@@ -80,26 +82,55 @@ impl Drop for Place {
 /// A place in the queue for a place. Given up on drop.
 pub(crate) struct Room {
     table: Arc<Table>,
+    destination: Destination,
+    /// [`ENDED`] when there is nothing to give up any more.
     id: Id,
-    ended: bool,
+    again: Option<Time>,
 }
 
 impl Room {
-    pub(super) fn new(table: Arc<Table>, id: Id) -> Self {
-        let ended = false;
-        Self { table, id, ended }
+    pub(super) fn new(
+        table: Arc<Table>,
+        destination: Destination,
+        id: Id,
+        again: Option<Time>,
+    ) -> Self {
+        Self {
+            table,
+            destination,
+            id,
+            again,
+        }
     }
 
-    /// Its turn has come: [`Table::hold`] takes the place back.
+    /// When it may have to look again, woken or not: one before it may be stalled.
+    pub(crate) fn again(&self) -> Option<Instant> {
+        self.table.instant(self.again?)
+    }
+
+    /// Its turn may have come: [`Table::hold`] takes it from here.
     pub(crate) fn forget(mut self) {
-        self.ended = true;
+        self.id = ENDED;
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        if !self.ended {
-            self.table.leave_room(self.id);
+        if self.id == ENDED {
+            return;
         }
+        let waited = self.table.run(|state, now, effects| {
+            let waited = state.room.remove(&self.id);
+            if waited.is_none() {
+                // It has got a place, and does not know yet.
+                effects.passes = true;
+                state.given.remove(&self.id);
+                state.link(&self.destination, effects, |entry, wakes| {
+                    entry.link.leave(self.id, now, wakes);
+                });
+            }
+            waited
+        });
+        drop(waited); // its waker is the user's, so not under the lock
     }
 }

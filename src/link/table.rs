@@ -124,8 +124,7 @@ impl Table {
     }
 
     /// A request wants to be held until its turn. `waker` is for the case that it has to wait for a
-    /// place first. An outbox's own requests are not
-    /// bounded here.
+    /// place first. An outbox's own requests are not bounded here.
     pub(crate) fn hold(
         self: &Arc<Self>,
         destination: &Destination,
@@ -140,25 +139,29 @@ impl Table {
             state.sweep(now, effects);
             let waited = state.room.remove(&id);
             effects.wakers.extend(waited.and_then(|of| of.waker));
-            if state
-                .links
-                .get(destination)
-                .is_none_or(|entry| entry.link.is_open())
-            {
-                return Hold::Open;
+            match state.links.get(destination) {
+                // It waited for a place, and was given one.
+                Some(entry) if entry.link.has(id) => {
+                    state.given.remove(&id);
+                    return Hold::Held(Place::new(self.clone(), destination.clone(), id));
+                }
+                Some(entry) if !entry.link.is_open() => {}
+                _ => return Hold::Open,
             }
             if !owned && !limits.have_room(0, 0, size) {
                 return Hold::Full;
             }
             let wait = self.config.when_full == WhenFull::Wait;
-            let mut before = state.room.range(..id).filter(|(_, of)| of.waker.is_some());
-            let outranked = wait && before.next().is_some();
+            let outranked = wait && state.room.range(..id).next().is_some();
             while !owned && (outranked || !limits.have_room(state.held, state.bytes, size)) {
                 match self.config.when_full {
                     WhenFull::DropOldest if state.drop_oldest(now, effects) => {}
+                    WhenFull::Wait if state.lapse(now, effects) => {}
                     WhenFull::Wait => {
-                        state.room.insert(id, Applicant { waker, size });
-                        return Hold::Room(Room::new(self.clone(), id));
+                        let applicant = Applicant::new(destination, size, broke, waker);
+                        let again = state.wait(id, applicant);
+                        let room = Room::new(self.clone(), destination.clone(), id, again);
+                        return Hold::Room(room);
                     }
                     WhenFull::Reject | WhenFull::DropOldest => return Hold::Full,
                 }
@@ -300,11 +303,6 @@ impl Table {
         });
     }
 
-    pub(super) fn leave_room(&self, id: Id) {
-        let waker = self.run(|state, _, _| state.room.remove(&id));
-        drop(waker);
-    }
-
     pub(super) fn wake(&self) {
         let all: Vec<_> = self.lock().links.keys().cloned().collect();
         // One at a time: each may have to set its own watchdog.
@@ -349,7 +347,7 @@ impl Table {
         let (result, news) = {
             let mut state = self.lock();
             let result = f(&mut state, now, &mut effects);
-            state.call_next(&self.config.limits, &mut effects);
+            state.call_next(now, &self.config.limits, &mut effects);
             self.shut.store(state.shut, Ordering::Relaxed);
             self.set_gate(&state);
             let summary = (state.down, state.held + state.room.len());
@@ -360,7 +358,7 @@ impl Table {
             (result, former != summary)
         };
         effects.wakes.into_iter().for_each(Waker::wake);
-        if let Some((watchdog, at, slack)) = effects.watch {
+        for (watchdog, at, slack) in effects.watches.into_iter().chain(effects.watch) {
             if let Some(at) = self.instant(at) {
                 let set = watchdog.watch(at, slack, effects.in_task);
                 if !set && effects.passes {

@@ -1,12 +1,15 @@
 //! Who has how many messages where.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::task::Waker;
 
 use tokio::sync::Notify;
 
+use super::by_destination::ByDestination;
+use super::keeper::Ack;
 use super::slot::Slot;
+use super::store::Message;
+use super::tickets::Tickets;
 use super::{DeadLetter, Ticket};
 use crate::{Destination, Limits};
 
@@ -14,14 +17,23 @@ use crate::{Destination, Limits};
 pub(super) struct Book<Req> {
     pub(super) len: usize,
     pub(super) bytes: usize,
-    pub(super) lines: HashMap<Destination, Line>,
+    pub(super) lines: HashMap<Destination, Line, ByDestination>,
     /// Callers who wait for room.
-    pub(super) room: BTreeMap<Ticket, Waker>,
+    pub(super) room: BTreeMap<Ticket, Waiting<Req>>,
     pub(super) dead: VecDeque<DeadLetter<Req>>,
     /// Workers that have not ended.
     pub(super) workers: usize,
     /// Messages that are counted, and that the keeper has not got yet.
     pub(super) puts: usize,
+    /// Messages that are no longer counted, and that the store still has.
+    pub(super) removing: usize,
+}
+
+/// A message for which there is no room yet.
+pub(super) struct Waiting<Req> {
+    pub(super) message: Message<Req>,
+    /// To its caller.
+    pub(super) ack: Ack,
 }
 
 /// The messages for one destination.
@@ -44,7 +56,7 @@ pub(super) struct Line {
     /// Deliveries that are not over.
     pub(super) slots: BTreeMap<Ticket, Arc<Slot>>,
     /// Are no longer counted, but may have been read.
-    pub(super) gone: BTreeSet<Ticket>,
+    pub(super) gone: Tickets,
 }
 
 impl Line {
@@ -72,7 +84,7 @@ impl Line {
 
     /// Its delivery has not begun.
     pub(super) fn can_begin(&self, ticket: Ticket) -> bool {
-        !self.gone.contains(&ticket) && !self.slots.contains_key(&ticket)
+        !self.gone.contains(ticket) && !self.slots.contains_key(&ticket)
     }
 
     /// Where as many deliveries are under way as may be, and one that waits comes before some of
@@ -92,9 +104,21 @@ impl Line {
         }
     }
 
+    /// One message less. How many bytes less there are.
+    fn subtract(&mut self, size: usize) -> usize {
+        self.len = self.len.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(size);
+        if self.len > 0 {
+            return size;
+        }
+        self.news.notify_one();
+        // With the sizes of those that could not be read.
+        size.saturating_add(std::mem::take(&mut self.bytes))
+    }
+
     /// Neither on its way nor gone.
     pub(super) fn waits(&self, ticket: Ticket) -> bool {
-        !self.gone.contains(&ticket)
+        !self.gone.contains(ticket)
             && self.current != Some(ticket)
             && self.slots.get(&ticket).is_none_or(|slot| slot.waits())
     }
@@ -105,11 +129,12 @@ impl<Req> Default for Book<Req> {
         Self {
             len: 0,
             bytes: 0,
-            lines: HashMap::new(),
+            lines: HashMap::default(),
             room: BTreeMap::new(),
             dead: VecDeque::new(),
             workers: 0,
             puts: 0,
+            removing: 0,
         }
     }
 }
@@ -117,6 +142,20 @@ impl<Req> Default for Book<Req> {
 impl<Req> Book<Req> {
     pub(super) fn has_room(&self, limits: &Limits, size: usize) -> bool {
         limits.have_room(self.len, self.bytes, size)
+    }
+
+    /// The first who waits for room, if there is some.
+    pub(super) fn next_in(&mut self, limits: &Limits) -> Option<Waiting<Req>> {
+        let first = self.room.first_entry()?;
+        let size = first.get().message.size;
+        limits
+            .have_room(self.len, self.bytes, size)
+            .then(|| first.remove())
+    }
+
+    /// Nothing is left, not even in the store.
+    pub(super) fn is_done(&self) -> bool {
+        self.len == 0 && self.removing == 0
     }
 
     /// A message comes in. Whether it is the first of its line, which needs a worker then.
@@ -145,22 +184,26 @@ impl<Req> Book<Req> {
         }
     }
 
-    /// A message is gone. Whom to wake: the first two who wait for room, since one may be stalled.
-    pub(super) fn subtract(&mut self, destination: &Destination, size: usize) -> Vec<Waker> {
+    /// A message is gone.
+    pub(super) fn subtract(&mut self, destination: &Destination, size: usize) {
         self.len = self.len.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(size);
+        let line = self.lines.get_mut(destination);
+        let bytes = line.map_or(size, |line| line.subtract(size));
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    /// The delivery of a message is over, and the store still has it. If it has `left`, it is gone, and
+    /// was so large.
+    pub(super) fn over(&mut self, destination: &Destination, ticket: Ticket, left: Option<usize>) {
+        self.removing += 1;
+        let mut bytes = left.unwrap_or(0);
         if let Some(line) = self.lines.get_mut(destination) {
-            line.len = line.len.saturating_sub(1);
-            line.bytes = line.bytes.saturating_sub(size);
-            if line.len == 0 {
-                // The sizes of those that could not be read.
-                self.bytes = self.bytes.saturating_sub(std::mem::take(&mut line.bytes));
-                line.news.notify_one();
-            }
+            line.slots.remove(&ticket);
+            line.current = None;
+            line.gone.insert(ticket);
+            bytes = left.map_or(0, |size| line.subtract(size));
         }
-        let first = self.room.pop_first();
-        let second = self.room.pop_first();
-        let wakers = first.into_iter().chain(second).map(|(_, waker)| waker);
-        wakers.collect()
+        self.len = self.len.saturating_sub(left.map_or(0, |_| 1));
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }

@@ -1,14 +1,17 @@
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::RecvError;
 
-use super::shared::{Put, Shared};
+use super::keeper::Answer;
+use super::put::Put;
+use super::shared::Shared;
 use super::store::Message;
 use super::{Outbox, Outcome, Receipt, Ticket};
 use crate::mode::{Mode, sealed};
-use crate::{BoxError, Destination, Error, Reason, RequestModel, Sent};
+use crate::{Destination, Error, Reason, RequestModel, Sent};
 
 /// A request that can't be answered now.
 #[doc(hidden)]
@@ -23,7 +26,7 @@ pub struct Undelivered<Req> {
 /// What the future of a call has that may be deferred.
 pub struct Deferral<Req: Send + 'static> {
     outbox: Arc<Shared<Req>>,
-    step: Step<Req>,
+    step: Step,
     /// What is put in if the call's future is dropped.
     guard: Option<Box<Message<Req>>>,
     /// It may be done twice.
@@ -33,10 +36,11 @@ pub struct Deferral<Req: Send + 'static> {
 /// Nothing in it is pinned.
 impl<Req: Send + 'static> Unpin for Deferral<Req> {}
 
-enum Step<Req> {
+enum Step {
     Attempting,
-    Room(Message<Req>, Error),
-    Storing(oneshot::Receiver<Result<(), BoxError>>, Ticket, Error),
+    /// Its message waits for room, or has been let in.
+    Room(Answer, Ticket, Error),
+    Storing(Answer, Ticket, Error),
     Over(Error),
     Told,
 }
@@ -137,10 +141,10 @@ impl<Req: Send + 'static> Deferral<Req> {
 
     fn put(&mut self, message: Message<Req>, error: Error) {
         let ticket = message.ticket;
-        self.step = match self.outbox.put(message) {
+        self.step = match self.outbox.put(message, true) {
             Put::Stored => Step::Over(error.deferred(ticket)),
             Put::Storing(stored) => Step::Storing(stored, ticket, error),
-            Put::Room(message) => Step::Room(message, error),
+            Put::Waits(answer) => Step::Room(answer, ticket, error),
             Put::NotStored => Step::Over(error.because(Reason::NotStored)),
             Put::Full(_) => Step::Over(error.because(Reason::QueueFull)),
             Put::Closed(_) => Step::Over(error.because(Reason::Closed)),
@@ -155,28 +159,25 @@ impl<Req: Send + 'static> Deferral<Req> {
         loop {
             match std::mem::replace(&mut self.step, Step::Told) {
                 Step::Over(error) => return Poll::Ready(error),
-                Step::Storing(mut stored, ticket, error) => {
-                    let Poll::Ready(result) = std::pin::Pin::new(&mut stored).poll(cx) else {
-                        self.step = Step::Storing(stored, ticket, error);
+                Step::Storing(mut answer, ticket, error) => {
+                    let Poll::Ready(answer) = Pin::new(&mut answer).poll(cx) else {
+                        self.step = Step::Storing(answer, ticket, error);
                         return Poll::Pending;
                     };
-                    return Poll::Ready(match result {
-                        Ok(Ok(())) => error.deferred(ticket),
-                        _ => error.because(Reason::NotStored),
-                    });
+                    return Poll::Ready(told(answer, ticket, error));
                 }
-                Step::Room(message, error) => {
-                    let (ticket, size) = (message.ticket, message.size);
-                    if self.outbox.wait_for_room(ticket, size, cx.waker()) {
-                        self.put(message, error);
-                        continue;
+                Step::Room(mut answer, ticket, error) => {
+                    if let Poll::Ready(answer) = Pin::new(&mut answer).poll(cx) {
+                        return Poll::Ready(told(answer, ticket, error));
                     }
-                    if over(cx).is_ready() {
-                        self.outbox.leave_room(ticket);
+                    if over(cx).is_pending() {
+                        self.step = Step::Room(answer, ticket, error);
+                        return Poll::Pending;
+                    }
+                    if self.outbox.take_back(ticket).is_some() {
                         return Poll::Ready(error.because(Reason::QueueFull));
                     }
-                    self.step = Step::Room(message, error);
-                    return Poll::Pending;
+                    self.step = Step::Storing(answer, ticket, error);
                 }
                 Step::Attempting | Step::Told => panic!("polled after it was ready"),
             }
@@ -184,11 +185,20 @@ impl<Req: Send + 'static> Deferral<Req> {
     }
 }
 
+/// What became of the message.
+fn told(answer: Result<Result<(), Reason>, RecvError>, ticket: Ticket, error: Error) -> Error {
+    match answer {
+        Ok(Ok(())) => error.deferred(ticket),
+        Ok(Err(reason)) => error.because(reason),
+        Err(_) => error.because(Reason::NotStored),
+    }
+}
+
 impl<Req: Send + 'static> Deferral<Req> {
     /// Does not wait for what the store says. Who says that it can't finds nobody, or was heard here.
-    fn leave(&self, mut stored: oneshot::Receiver<Result<(), BoxError>>, ticket: Ticket) {
-        stored.close();
-        if let Ok(Err(_)) = stored.try_recv() {
+    fn leave(&self, mut answer: Answer, ticket: Ticket) {
+        answer.close();
+        if let Ok(Err(Reason::NotStored)) = answer.try_recv() {
             self.was_not_stored(ticket);
         }
     }
@@ -203,11 +213,11 @@ impl<Req: Send + 'static> Drop for Deferral<Req> {
     fn drop(&mut self) {
         let survives = self.outbox.settings.survive_cancel;
         let message = match std::mem::replace(&mut self.step, Step::Told) {
-            Step::Room(message, _) => {
-                self.outbox.leave_room(message.ticket);
-                survives.then_some(message)
-            }
-            Step::Storing(stored, ticket, _) => return self.leave(stored, ticket),
+            Step::Room(answer, ticket, _) => match self.outbox.take_back(ticket) {
+                Some(message) => survives.then_some(message),
+                None => return self.leave(answer, ticket),
+            },
+            Step::Storing(answer, ticket, _) => return self.leave(answer, ticket),
             _ => self.guard.take().map(|message| *message),
         };
         let Some(message) = message else {
@@ -217,11 +227,11 @@ impl<Req: Send + 'static> Drop for Deferral<Req> {
             return self.outbox.bury_unstored(message, Outcome::Refused);
         }
         let ticket = message.ticket;
-        match self.outbox.put(message) {
+        match self.outbox.put(message, false) {
             Put::Stored => {}
-            Put::Storing(stored) => self.leave(stored, ticket),
+            Put::Storing(answer) | Put::Waits(answer) => self.leave(answer, ticket),
             Put::NotStored => self.was_not_stored(ticket),
-            Put::Room(message) | Put::Full(message) | Put::Closed(message) => {
+            Put::Full(message) | Put::Closed(message) => {
                 self.outbox.bury_unstored(message, Outcome::Dropped);
             }
         }

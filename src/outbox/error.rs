@@ -23,7 +23,8 @@ pub enum OutboxErrorKind {
     Locked,
     /// A newer version of this crate wrote the file.
     NewerVersion,
-    /// The file is damaged, or it is not an outbox.
+    /// The file is damaged, or it is not an outbox. What is intact of it can be had by
+    /// `outbox::disk::salvage`.
     Corrupt,
     /// The system refused to read or write the file: no such directory, no permission, no room.
     Io,

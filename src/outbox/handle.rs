@@ -80,20 +80,28 @@ impl<Req: Send + 'static> Outbox<Req> {
         std::mem::take(&mut self.shared.book().dead).into()
     }
 
-    /// Waits until the outbox is empty, which may be never.
+    /// Waits until the outbox is empty, which may be never: all messages were answered, or are among
+    /// the dead letters, and none of them is in the file any more. If the process is killed from then
+    /// on, none of them is delivered a second time.
     ///
-    /// Dropping the future has no effect.
+    /// What can't be removed (no room on the disk) is tried again each second. Dropping the future has
+    /// no effect.
     pub async fn flush(&self) {
-        self.shared.until(|book| book.len == 0).await;
-        self.shared.keeper.flush().await;
+        self.shared.until(Book::is_done).await;
     }
 
-    /// Ends the outbox: waits so long for it to become empty, then stops the delivery and hands out
-    /// what is left, oldest first. An outbox on disk keeps it too, and delivers it after a restart.
+    /// Ends the outbox: [flushes](Self::flush) it for so long at most, then stops the delivery and hands
+    /// out what is left, oldest first. An outbox on disk keeps it too, and delivers it after a restart.
+    ///
+    /// What was delivered until then is out of the file. (If that can't be written, for want of room
+    /// say, it is tried once more and then left: it is delivered a second time after a restart.) The
+    /// file is closed, and can be opened again at once, whoever still has a handle or the service.
     ///
     /// Calls that need the outbox fail from the first poll on with
     /// [`Reason::Closed`](crate::Reason::Closed), and so do calls that begin then. A message whose
     /// attempt is in flight when the time is over is handed out, though it may have arrived.
+    ///
+    /// If the future is dropped, the outbox takes no calls any more but is not closed; call it again.
     pub async fn close(&self, limit: Duration) -> Vec<Req> {
         self.shared.close();
         let _ = tokio::time::timeout(limit, self.flush()).await;

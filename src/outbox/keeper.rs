@@ -1,5 +1,6 @@
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError, Weak, mpsc};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -7,8 +8,8 @@ use tokio::sync::oneshot;
 use super::shared::Shared;
 use super::store::{Changes, Message, Store};
 use super::unwind::unwind;
-use super::{OutboxError, Outcome, Receipt, Ticket};
-use crate::{BoxError, Destination};
+use super::{OutboxError, Ticket};
+use crate::{BoxError, Destination, Reason};
 
 /// Takes the messages to and from a [`Store`]: at once if that does not block, else through a thread
 /// that makes one commit of all that has come in meanwhile.
@@ -31,14 +32,27 @@ pub(super) enum Job<Req> {
     },
     /// There may be more than there should be.
     Trim,
-    /// Answered when all that came before it is done.
-    Flush(oneshot::Sender<()>),
+    /// The last one. Answered when the store is gone.
+    End(oneshot::Sender<()>),
 }
 
 /// Gives the outbox to the thread.
 type Start<Req> = oneshot::Sender<Weak<Shared<Req>>>;
 
-pub(super) type Ack = oneshot::Sender<Result<(), BoxError>>;
+/// Tells a caller what became of a message, and how he hears of it.
+pub(super) type Ack = oneshot::Sender<Result<(), Reason>>;
+pub(super) type Answer = oneshot::Receiver<Result<(), Reason>>;
+
+/// What becomes of removals.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Removal {
+    Done,
+    /// The thread will tell.
+    Sent,
+}
+
+/// When what could not be removed is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How many changes make one commit at most.
 const BATCH: usize = 4_096;
@@ -57,7 +71,9 @@ impl<Req: Send + 'static> Keeper<Req> {
             .name("outbox".into())
             .spawn(move || {
                 if let Ok(outbox) = started.blocking_recv() {
-                    Thread::new(store, outbox).run(&queue);
+                    let ended = Thread::new(store, outbox).run(&queue);
+                    // Not before the store is gone.
+                    ended.map(|ended| ended.send(()));
                 }
             })
             .map_err(|error| OutboxError::of_store(error.into()))?;
@@ -84,14 +100,18 @@ impl<Req: Send + 'static> Keeper<Req> {
     }
 
     /// Takes out what was delivered, or will never be.
-    pub(super) fn remove(&self, remove: Vec<(Destination, Ticket)>, clock: Duration) {
+    pub(super) fn remove(&self, remove: Vec<(Destination, Ticket)>, clock: Duration) -> Removal {
         match self {
             Self::Here(_) => {
                 let put = Vec::new();
                 let changes = Changes { put, remove, clock };
                 self.here(|store| store.commit(changes));
+                Removal::Done
             }
-            Self::Thread(_) => self.send(Job::Remove(remove)),
+            Self::Thread(jobs) => match jobs.send(Job::Remove(remove)) {
+                Ok(()) => Removal::Sent,
+                Err(_) => Removal::Done,
+            },
         }
     }
 
@@ -100,7 +120,7 @@ impl<Req: Send + 'static> Keeper<Req> {
         if let Self::Here(_) = self {
             let all = handed_out.iter();
             let all = all.map(|message| (message.destination.clone(), message.ticket));
-            self.remove(all.collect(), clock);
+            let _ = self.remove(all.collect(), clock);
         }
     }
 
@@ -125,11 +145,12 @@ impl<Req: Send + 'static> Keeper<Req> {
         answer.await.unwrap_or_else(|_| Err(GONE.into()))
     }
 
-    /// Ready when all that was asked for before is done.
-    pub(super) async fn flush(&self) {
+    /// Ready when all that was asked for before is done, if it can be, and the store is gone. That
+    /// of a thread, that is: one in memory has nothing that others could wait for.
+    pub(super) async fn end(&self) {
         if let Self::Thread(_) = self {
-            let (done, answer) = oneshot::channel();
-            self.send(Job::Flush(done));
+            let (ended, answer) = oneshot::channel();
+            self.send(Job::End(ended));
             let _ = answer.await;
         }
     }
@@ -145,7 +166,7 @@ pub(super) fn read<Req: 'static>(
     most: usize,
     copy: fn(&Req) -> Option<Req>,
 ) -> Result<Vec<Found<Req>>, BoxError> {
-    let mut found = Vec::new();
+    let mut found = Vec::with_capacity(most.min(64));
     store.read(destination, after, most, &mut |ticket, message| {
         let message = message.and_then(|message| {
             let copy = unwind(|| copy(&message.request)).flatten();
@@ -169,6 +190,9 @@ struct Thread<Req> {
     puts: Vec<(Message<Req>, Ack)>,
     /// Those that could not be removed yet are not there for readers.
     removes: HashSet<(Destination, Ticket)>,
+    /// How many were to be removed, to be told when they are.
+    owed: usize,
+    end: Option<oneshot::Sender<()>>,
 }
 
 impl<Req: Send + 'static> Thread<Req> {
@@ -179,23 +203,34 @@ impl<Req: Send + 'static> Thread<Req> {
             clock: Duration::ZERO,
             puts: Vec::new(),
             removes: HashSet::new(),
+            owed: 0,
+            end: None,
         }
     }
 
-    fn run(mut self, queue: &mpsc::Receiver<Job<Req>>) {
-        while let Ok(first) = queue.recv() {
-            let mut next = Some(first);
+    /// Until nobody is left, or the end has come, which is told to this one.
+    fn run(mut self, queue: &mpsc::Receiver<Job<Req>>) -> Option<oneshot::Sender<()>> {
+        while self.end.is_none() {
+            let first = match self.removes.is_empty() {
+                true => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                false => queue.recv_timeout(AGAIN),
+            };
+            let mut next = match first {
+                Ok(first) => Some(first),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             let mut others = Vec::new();
             while let Some(job) = next {
                 match job {
                     Job::Put(message, ack) => match self.store.accept(&message) {
                         Ok(()) => self.puts.push((message, ack)),
-                        Err(error) => {
+                        Err(_) => {
                             let Message { ticket, size, .. } = message;
-                            self.refuse(ack, &message.destination, ticket, size, error);
+                            self.refuse(ack, &message.destination, ticket, size);
                         }
                     },
-                    Job::Remove(gone) => self.removes.extend(gone),
+                    Job::Remove(gone) => self.remove(gone),
                     other => others.push(other),
                 }
                 let full = self.puts.len() + self.removes.len() >= BATCH;
@@ -204,6 +239,12 @@ impl<Req: Send + 'static> Thread<Req> {
             self.commit();
             others.into_iter().for_each(|job| self.answer(job));
         }
+        self.end
+    }
+
+    fn remove(&mut self, gone: Vec<(Destination, Ticket)>) {
+        self.owed += gone.len();
+        self.removes.extend(gone);
     }
 
     fn commit(&mut self) {
@@ -226,33 +267,27 @@ impl<Req: Send + 'static> Thread<Req> {
         match committed.unwrap_or_else(|| Err("the store has panicked".into())) {
             Ok(()) => {
                 self.removes.clear();
-                acks.into_iter().for_each(|ack| drop(ack.send(Ok(()))));
+                let removed = std::mem::take(&mut self.owed);
+                if let Some(outbox) = outbox.filter(|_| removed > 0) {
+                    outbox.removed(removed);
+                }
+                for ack in acks {
+                    let _ = ack.send(Ok(()));
+                }
             }
-            Err(error) => {
-                let text = error.to_string();
+            Err(_) => {
                 for (ack, (destination, ticket, size)) in acks.into_iter().zip(sizes) {
-                    self.refuse(ack, &destination, ticket, size, text.clone().into());
+                    self.refuse(ack, &destination, ticket, size);
                 }
             }
         }
     }
 
     /// The store does not take it. Whoever hears of it must find it uncounted.
-    fn refuse(
-        &self,
-        ack: Ack,
-        destination: &Destination,
-        ticket: Ticket,
-        size: usize,
-        error: BoxError,
-    ) {
-        let Some(outbox) = self.outbox.upgrade() else {
-            return;
-        };
-        outbox.gone(destination, size);
-        if ack.send(Err(error)).is_err() {
-            let outcome = Outcome::NotStored;
-            outbox.tell(Receipt { ticket, outcome });
+    fn refuse(&self, ack: Ack, destination: &Destination, ticket: Ticket, size: usize) {
+        if let Some(outbox) = self.outbox.upgrade() {
+            outbox.gone(destination, size);
+            outbox.tell_caller(ack, ticket, false);
         }
     }
 
@@ -271,11 +306,11 @@ impl<Req: Send + 'static> Thread<Req> {
             Job::Trim => {
                 if let Some(outbox) = self.outbox.upgrade() {
                     let gone = outbox.trim(&mut *self.store);
-                    self.removes.extend(gone);
+                    self.remove(gone);
                     self.commit();
                 }
             }
-            Job::Flush(done) => drop(done.send(())),
+            Job::End(ended) => self.end = Some(ended),
             Job::Put(..) | Job::Remove(_) => {}
         }
     }

@@ -2,6 +2,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::Ticket;
+use super::by_destination::ByDestination;
 use super::store::{Changes, Contents, Message, Store};
 use crate::{BoxError, Destination};
 
@@ -9,7 +10,7 @@ use crate::{BoxError, Destination};
 #[derive(Debug)]
 pub struct MemoryStore<Req> {
     /// In the order of their tickets.
-    destinations: HashMap<Destination, VecDeque<Message<Req>>>,
+    destinations: HashMap<Destination, VecDeque<Message<Req>>, ByDestination>,
     next: u64,
     clock: Duration,
 }
@@ -18,7 +19,7 @@ impl<Req> MemoryStore<Req> {
     /// An empty store.
     pub fn new() -> Self {
         Self {
-            destinations: HashMap::new(),
+            destinations: HashMap::default(),
             next: 0,
             clock: Duration::ZERO,
         }
@@ -39,14 +40,20 @@ impl<Req> MemoryStore<Req> {
         }
     }
 
-    fn remove(&mut self, destination: &Destination, ticket: Ticket) {
+    /// All of one destination.
+    fn remove(&mut self, gone: &[(Destination, Ticket)]) {
+        let Some((destination, _)) = gone.first() else {
+            return;
+        };
         let Some(queue) = self.destinations.get_mut(destination) else {
             return;
         };
-        if queue.front().is_some_and(|first| first.ticket == ticket) {
-            queue.pop_front();
-        } else if let Ok(at) = queue.binary_search_by_key(&ticket, |message| message.ticket) {
-            queue.remove(at);
+        for (_, ticket) in gone {
+            if queue.front().is_some_and(|first| first.ticket == *ticket) {
+                queue.pop_front();
+            } else if let Ok(at) = queue.binary_search_by_key(ticket, |message| message.ticket) {
+                queue.remove(at);
+            }
         }
         if queue.is_empty() {
             self.destinations.remove(destination);
@@ -82,9 +89,8 @@ impl<Req: Send + 'static> Store<Req> for MemoryStore<Req> {
             .put
             .into_iter()
             .for_each(|message| self.put(message));
-        for (destination, ticket) in &changes.remove {
-            self.remove(destination, *ticket);
-        }
+        let gone = changes.remove.chunk_by(|one, other| one.0 == other.0);
+        gone.for_each(|gone| self.remove(gone));
         self.clock = changes.clock;
         Ok(())
     }

@@ -35,7 +35,7 @@
 //! | `Ok` | was answered | yes |
 //! | an error that [`is_deferred`](crate::Error::is_deferred) | is the outbox's, and will be sent; on disk it is durable | as [`sent`](crate::Error::sent) says |
 //! | any other error | was never accepted: nobody keeps it | as [`sent`](crate::Error::sent) says |
-//! | its future is dropped | is gone; with [`survive_cancel`](OutboxBuilder::survive_cancel) it is the outbox's | maybe |
+//! | its future is dropped | is gone, unless it was just being stored; with [`survive_cancel`](OutboxBuilder::survive_cancel) it is the outbox's | maybe |
 //!
 //! A message leaves the outbox when the service has answered, never when it was written. Each that leaves
 //! has a [`Receipt`]; one that will not be delivered is among the
@@ -44,7 +44,8 @@
 //! # At least once
 //!
 //! An answer can get lost with its connection, and a process can be killed between the answer and the
-//! removal (up to 100 messages or so of a destination are sent again then). So a message arrives at
+//! removal (up to 100 messages or so of a destination are sent again then; none after a
+//! [`flush`](Outbox::flush)). So a message arrives at
 //! least once, and the receiver has to know what it has seen. For HTTP put an `IdempotencyKeyLayer` (feature `http`) *above* this layer: the
 //! key is stored with the request, and is the same in each attempt. Elsewhere write a number of your own
 //! into the message; [`Ticket`]s are unique and kept over restarts, but are given only when a message is
@@ -100,16 +101,19 @@
 //! # Bounds
 //!
 //! An outbox has [limits](OutboxBuilder::limits) of its own, in number and bytes, and says what happens
-//! [when it is full](OutboxBuilder::when_full). [`give_up_after`](crate::RetryOnConnErr::give_up_after) is for calls:
+//! [when it is full](OutboxBuilder::when_full). With [`WhenFull::Wait`](crate::WhenFull::Wait) the
+//! calls get room in their order: a large message waits until it fits, and those behind it wait with it; one that
+//! is larger than all that the outbox may own is refused at once. [`give_up_after`](crate::RetryOnConnErr::give_up_after) is for calls:
 //! what the outbox owns it keeps until [`max_age`](OutboxBuilder::max_age), which has no end by default. Ages
 //! are measured while the outbox is open and the machine awake; no date is read. Up to 32 messages of a
 //! destination are under way at once.
 //!
 //! # The end
 //!
-//! [`flush`](Outbox::flush) waits until the outbox is empty, [`close`](Outbox::close) for so long at most, and hands
-//! out what is left. What was delivered just before may still be in the file then, so a process that ends
-//! at once may deliver it again when it starts. If a runtime ends without it, what was in memory is gone, and what is on disk is
+//! [`flush`](Outbox::flush) waits until the outbox is empty and what was delivered is out of the file,
+//! durably; [`close`](Outbox::close) waits for so long at most, and hands out what is left. A process that is
+//! killed then delivers nothing of it a second time. A file that was closed can be opened again at once. If a runtime ends
+//! without it, what was in memory is gone, and what is on disk is
 //! delivered after a restart.
 //!
 //! # On disk
@@ -117,7 +121,8 @@
 //! `Outbox::open(path, codec)` (feature `outbox-disk`) keeps the messages in one file. The caller hears
 //! *deferred* when the message is synced to the disk; callers that come together share one sync. A process that is killed
 //! loses nothing that was deferred. One outbox at a time has the file: a second one, in this process or in
-//! another, is refused with [`OutboxErrorKind::Locked`]. If the disk is full, calls fail with
+//! another, is refused with [`OutboxErrorKind::Locked`]. A damaged one is refused, too, with
+//! [`OutboxErrorKind::Corrupt`]; `disk::salvage` makes a new file of what is intact. If the disk is full, calls fail with
 //! [`Reason::NotStored`](crate::Reason::NotStored), and the outbox goes on as soon as there is room. The
 //! [`Codec`] turns requests into bytes: [`Raw`] for bytes and text, others for HTTP requests and serde's types, or
 //! your own.
@@ -135,6 +140,7 @@
 
 mod book;
 mod builder;
+mod by_destination;
 mod codec;
 mod deferral;
 #[cfg(feature = "outbox-disk")]
@@ -147,6 +153,7 @@ mod keeper;
 mod meanwhile;
 mod memory;
 mod order;
+mod put;
 mod receipt;
 mod shared;
 mod slot;
@@ -156,6 +163,7 @@ mod test_store;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
 mod ticket;
+mod tickets;
 mod trim;
 mod unwind;
 mod worker;

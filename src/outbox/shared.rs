@@ -1,24 +1,24 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::Waker;
 use std::time::Duration;
 
-use tokio::sync::{Notify, broadcast, oneshot};
+use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
 use super::book::Book;
-use super::keeper::{Job, Keeper};
-use super::store::{Changes, Message, Store};
+use super::keeper::{Keeper, Removal};
+use super::store::{Message, Store};
 use super::unwind::unwind;
 use super::{DeadLetter, OutboxError, Outcome, Receipt, Ticket};
 use crate::link::Table;
-use crate::{BoxError, Destination, Error, Limits, WhenFull};
+use crate::{Destination, Error, Limits, Reason, WhenFull};
 
 /// What all handles of an outbox share, and its workers.
 pub(crate) struct Shared<Req> {
     book: Mutex<Book<Req>>,
     pub(super) keeper: Keeper<Req>,
-    receipts: broadcast::Sender<Receipt>,
+    /// Since somebody asked for them.
+    receipts: OnceLock<broadcast::Sender<Receipt>>,
     pub(super) settings: Settings,
     /// The number of the first call.
     pub(super) first: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Shared<Req> {
     /// It is closed, and the time is over.
     pub(super) stopped: AtomicBool,
     /// It has become empty, or a worker has ended.
-    changed: Notify,
+    pub(super) changed: Notify,
     attached: OnceLock<Attached<Req>>,
 }
 
@@ -50,17 +50,6 @@ pub(super) struct Attached<Req> {
 pub(super) type StartWorker<Req> =
     Box<dyn Fn(Arc<Shared<Req>>, Destination) + Send + Sync + 'static>;
 
-/// What becomes of a message that is put in.
-pub(super) enum Put<Req> {
-    Stored,
-    Storing(oneshot::Receiver<Result<(), BoxError>>),
-    NotStored,
-    /// There may be room later.
-    Room(Message<Req>),
-    Full(Message<Req>),
-    Closed(Message<Req>),
-}
-
 const RECEIPTS: usize = 1_024;
 
 impl<Req: Send + 'static> Shared<Req> {
@@ -80,7 +69,7 @@ impl<Req: Send + 'static> Shared<Req> {
         let shared = Arc::new(Self {
             book: Mutex::new(book),
             keeper,
-            receipts: broadcast::Sender::new(RECEIPTS),
+            receipts: OnceLock::new(),
             settings,
             first: contents.next,
             epoch: Instant::now(),
@@ -96,130 +85,46 @@ impl<Req: Send + 'static> Shared<Req> {
         Ok(shared)
     }
 
-    /// Puts a message in, if there is room.
-    pub(super) fn put(self: &Arc<Self>, message: Message<Req>) -> Put<Req> {
-        let Message { ticket, size, .. } = message;
-        let destination = message.destination.clone();
-        let limits = &self.settings.limits;
-        let mut book = self.book();
-        if self.is_closed() {
-            return Put::Closed(message);
-        }
-        if !limits.have_room(0, 0, size) {
-            return Put::Full(message);
-        }
-        let full = !book.has_room(limits, size);
-        match self.settings.when_full {
-            WhenFull::Reject if full => return Put::Full(message),
-            WhenFull::Wait if full => return Put::Room(message),
-            _ => {}
-        }
-        let is_new = book.add(&destination, size);
-        if let Some(table) = self.table().filter(|_| is_new) {
-            // In one step: whoever calls from here on goes behind it.
-            table.add_boxes(1);
-        }
-        drop(book);
-        let put = self.keep(message);
-        self.book().arrived(&destination, ticket);
-        if matches!(put, Put::NotStored) {
-            self.gone(&destination, size);
-        }
-        if self.is_closed() {
-            self.changed.notify_waiters();
-        }
-        if full {
-            // The thread does it when it has stored this one.
-            self.keeper.send(Job::Trim);
-            self.keeper.here(|store| {
-                let changes = Changes {
-                    put: Vec::new(),
-                    remove: self.trim(store),
-                    clock: self.clock(),
-                };
-                store.commit(changes)
-            });
-        }
-        if is_new {
-            self.start_worker(&destination);
-        }
-        put
-    }
-
-    fn keep(&self, message: Message<Req>) -> Put<Req> {
-        match &self.keeper {
-            Keeper::Here(_) => {
-                let changes = Changes {
-                    put: vec![message],
-                    remove: Vec::new(),
-                    clock: self.clock(),
-                };
-                let here = |store: &mut dyn Store<Req>| unwind(|| store.commit(changes));
-                match self.keeper.here(here).flatten() {
-                    Some(Ok(())) => Put::Stored,
-                    _ => Put::NotStored,
-                }
-            }
-            Keeper::Thread(_) => {
-                let (ack, stored) = oneshot::channel();
-                self.keeper.send(Job::Put(message, ack));
-                Put::Storing(stored)
-            }
-        }
-    }
-
     /// Starts a worker, which is counted already, as its line is at the table.
-    fn start_worker(self: &Arc<Self>, destination: &Destination) {
+    pub(super) fn start_worker(self: &Arc<Self>, destination: &Destination) {
         if let Some(attached) = self.attached.get() {
             (attached.start)(self.clone(), destination.clone());
         }
     }
 
-    /// Waits for room, or looks whether there is some.
-    pub(super) fn wait_for_room(&self, ticket: Ticket, size: usize, waker: &Waker) -> bool {
-        let mut book = self.book();
-        if self.is_closed() || book.has_room(&self.settings.limits, size) {
-            let mine = book.room.remove(&ticket);
-            drop(book);
-            drop(mine);
-            return true;
+    /// What is over is taken out of the store. Until that is durable, the outbox is not done.
+    pub(super) fn remove(&self, remove: Vec<(Destination, Ticket)>) {
+        let number = remove.len();
+        let done = unwind(|| self.keeper.remove(remove, self.clock()));
+        if done != Some(Removal::Sent) {
+            self.removed(number);
         }
-        let former = book.room.insert(ticket, waker.clone());
-        drop(book);
-        drop(former);
-        false
     }
 
-    /// Does not wait for room any more. Another one may have to look in its place.
-    pub(super) fn leave_room(&self, ticket: Ticket) {
+    /// So many are out of the store.
+    pub(super) fn removed(&self, number: usize) {
         let mut book = self.book();
-        let mine = book.room.remove(&ticket);
-        let next = book.room.pop_first();
+        book.removing = book.removing.saturating_sub(number);
+        let is_done = book.is_done();
         drop(book);
-        drop(mine);
-        next.into_iter().for_each(|(_, waker)| waker.wake());
-    }
-
-    /// One message less.
-    pub(super) fn gone(&self, destination: &Destination, size: usize) {
-        let mut book = self.book();
-        let wakers = book.subtract(destination, size);
-        let is_empty = book.len == 0;
-        drop(book);
-        wakers.into_iter().for_each(Waker::wake);
-        if is_empty {
+        if is_done {
             self.changed.notify_waiters();
         }
     }
 
     /// A message has left the outbox.
-    pub(super) fn left(&self, destination: &Destination, size: usize, receipt: Receipt) {
+    pub(super) fn left(self: &Arc<Self>, destination: &Destination, size: usize, receipt: Receipt) {
         self.gone(destination, size);
         self.tell(receipt);
     }
 
     /// A message will not be delivered.
-    pub(super) fn bury(&self, message: Message<Req>, outcome: Outcome, error: Option<Error>) {
+    pub(super) fn bury(
+        self: &Arc<Self>,
+        message: Message<Req>,
+        outcome: Outcome,
+        error: Option<Error>,
+    ) {
         let Message { ticket, size, .. } = message;
         let destination = message.destination.clone();
         self.add_dead(message, outcome, error);
@@ -252,8 +157,8 @@ impl<Req: Send + 'static> Shared<Req> {
     }
 
     pub(super) fn tell(&self, receipt: Receipt) {
-        if self.receipts.receiver_count() > 0 {
-            let _ = self.receipts.send(receipt);
+        if let Some(receipts) = self.receipts.get() {
+            let _ = receipts.send(receipt); // perhaps nobody is left who listens
         }
     }
 
@@ -297,7 +202,9 @@ impl<Req: Send + 'static> Shared<Req> {
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         let room = std::mem::take(&mut self.book().room);
-        room.into_values().for_each(Waker::wake);
+        for waiting in room.into_values() {
+            let _ = waiting.ack.send(Err(Reason::Closed));
+        }
     }
 
     /// Has all workers end.
@@ -314,13 +221,28 @@ impl<Req: Send + 'static> Shared<Req> {
         self.changed.notify_waiters();
     }
 
-    /// Takes out all that is left.
+    /// Takes out all that is left, and lets go of the store.
     pub(super) async fn take_all(&self) -> Vec<Message<Req>> {
-        let Some(copy) = self.copy() else {
-            return Vec::new();
+        let mut left = match self.copy() {
+            Some(copy) => self.read_all(copy).await,
+            None => Vec::new(),
         };
+        left.sort_by_key(|message| message.ticket);
+        self.keeper.forget(&left, self.clock());
+        self.keeper.end().await;
+        {
+            let mut book = self.book();
+            (book.len, book.bytes) = (0, 0);
+            // What could not be removed so far never will be.
+            book.removing = 0;
+        }
+        self.changed.notify_waiters();
+        left
+    }
+
+    async fn read_all(&self, copy: fn(&Req) -> Option<Req>) -> Vec<Message<Req>> {
         let lines = std::mem::take(&mut self.book().lines);
-        let mut left = Vec::new();
+        let mut all = Vec::new();
         for destination in lines.into_keys() {
             let mut after = None;
             loop {
@@ -330,20 +252,13 @@ impl<Req: Send + 'static> Shared<Req> {
                     break;
                 };
                 after = Some(*last);
-                left.extend(found.into_iter().filter_map(|(_, message)| message.ok()));
+                all.extend(found.into_iter().filter_map(|(_, message)| message.ok()));
             }
             if let Some(table) = self.table() {
                 table.add_boxes(-1);
             }
         }
-        left.sort_by_key(|message| message.ticket);
-        self.keeper.forget(&left, self.clock());
-        {
-            let mut book = self.book();
-            (book.len, book.bytes) = (0, 0);
-        }
-        self.changed.notify_waiters();
-        left
+        all
     }
 
     /// Waits until this holds.
@@ -360,6 +275,7 @@ impl<Req: Send + 'static> Shared<Req> {
     }
 
     pub(super) fn receipts(&self) -> broadcast::Receiver<Receipt> {
-        self.receipts.subscribe()
+        let receipts = || broadcast::Sender::new(RECEIPTS);
+        self.receipts.get_or_init(receipts).subscribe()
     }
 }

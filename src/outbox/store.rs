@@ -10,8 +10,9 @@ use crate::{BoxError, Destination};
 /// one at a time. `test_store` (feature `test-util`) tests an implementation.
 ///
 /// After an error nothing may have changed. The outbox goes on: the call whose message could not be
-/// stored fails with [`Reason::NotStored`](crate::Reason::NotStored); what could not be removed is
-/// delivered a second time after a restart; what could not be read is tried again.
+/// stored fails with [`Reason::NotStored`](crate::Reason::NotStored); what could not be removed is tried
+/// again each second, and delivered a second time if the process ends before; what could not be read is
+/// tried again. A store that blocks is dropped when the outbox is [closed](crate::Outbox::close).
 pub trait Store<Req>: Send + 'static {
     /// What is there from before. Called once, first.
     ///

@@ -1,7 +1,8 @@
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use super::shared::{Attached, Put, Settings, Shared};
+use super::put::Put;
+use super::shared::{Attached, Settings, Shared};
 use super::{Changes, Contents, Message, Store, Ticket};
 use crate::config::Config;
 use crate::link::Table;
@@ -63,7 +64,7 @@ fn who_calls_while_a_message_is_stored_goes_behind_it() {
     });
     let (number, all_open) = links.enter();
     assert!(all_open);
-    let put = outbox.put(Message {
+    let message = Message {
         ticket: Ticket::new(number),
         destination: Destination::default(),
         request: 1,
@@ -71,7 +72,8 @@ fn who_calls_while_a_message_is_stored_goes_behind_it() {
         since: Duration::ZERO,
         attempts: 1,
         maybe_sent: true,
-    });
+    };
+    let put = outbox.put(message, false);
     assert!(matches!(put, Put::Stored));
     assert_eq!(*went_directly.lock().expect("not poisoned"), [false]);
 }

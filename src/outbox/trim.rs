@@ -1,5 +1,7 @@
 //! Drops the oldest messages where there are too many.
 
+use std::sync::Arc;
+
 use super::keeper::{self, Found};
 use super::shared::Shared;
 use super::store::{Message, Store};
@@ -8,7 +10,7 @@ use crate::Destination;
 
 impl<Req: Send + 'static> Shared<Req> {
     /// Drops the oldest that wait until all is within the limits. What is to be removed.
-    pub(super) fn trim(&self, store: &mut dyn Store<Req>) -> Vec<(Destination, Ticket)> {
+    pub(super) fn trim(self: &Arc<Self>, store: &mut dyn Store<Req>) -> Vec<(Destination, Ticket)> {
         let mut gone = Vec::new();
         while let Some((destination, ticket, message)) = self.oldest(store, &gone) {
             match message {
@@ -85,6 +87,7 @@ impl<Req: Send + 'static> Shared<Req> {
         if waits {
             line.slots.remove(&ticket);
             line.gone.insert(ticket);
+            book.removing += 1;
         }
         waits
     }

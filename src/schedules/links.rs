@@ -142,7 +142,7 @@ fn dropped_callers_hold_up_nobody() {
     });
 }
 
-/// Those who wait for a place have no timers at all, and get one each time that one is free.
+/// Those who wait for a place are woken when they have got one, or need none any more.
 #[test]
 fn a_free_place_is_taken() {
     check(|world| {

@@ -138,6 +138,105 @@ async fn rule_9_who_waits_for_a_place_gives_up_in_time_and_can_be_cancelled() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rule_9_a_new_call_takes_no_place_from_one_that_waits() {
+    let peer = Peer::that(REFUSED);
+    let layer = steady()
+        .limits(Limits::new().requests(1))
+        .when_full(WhenFull::Wait);
+    let service = peer.behind(layer);
+    let first = send(&service, message(0));
+    settle().await;
+    let mut second = Box::pin(call(&service, message(1)));
+    assert!(futures_util::poll!(&mut second).is_pending());
+    // There is a place again, and nobody has polled the one who waits for it.
+    first.abort();
+    first.await.unwrap_err();
+    let third = send(&service, message(2));
+    settle().await;
+    peer.forget_attempts();
+    peer.now_does(Does::Answer);
+    second.await.unwrap();
+    third.await.unwrap().unwrap();
+    assert_eq!(peer.attempts(), [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_9_one_that_was_given_a_place_and_goes_away_hands_it_on() {
+    let peer = Peer::that(REFUSED);
+    let layer = steady()
+        .limits(Limits::new().requests(1))
+        .when_full(WhenFull::Wait);
+    let service = peer.behind(layer);
+    let first = send(&service, message(0));
+    settle().await;
+    let mut second = Box::pin(call(&service, message(1)));
+    assert!(futures_util::poll!(&mut second).is_pending());
+    let third = send(&service, message(2));
+    settle().await;
+    first.abort();
+    first.await.unwrap_err();
+    assert_eq!(service.links().subscribe().borrow().waiting(), 2);
+    drop(second);
+    peer.now_does(Does::Answer);
+    third.await.unwrap().unwrap();
+    assert_eq!(service.links().subscribe().borrow().waiting(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_9_places_of_callers_who_are_stalled_go_to_the_next_ones_after_a_step() {
+    let peer = Peer::that(REFUSED);
+    let layer = steady()
+        .limits(Limits::new().requests(2))
+        .when_full(WhenFull::Wait)
+        .never_give_up();
+    let service = peer.behind(layer);
+    let held = burst(&service, 0..2);
+    settle().await;
+    let mut stalled = [2, 3].map(|number| Box::pin(call(&service, message(number))));
+    for call in &mut stalled {
+        assert!(futures_util::poll!(call).is_pending());
+    }
+    let others = burst(&service, 4..8);
+    settle().await;
+    held.iter().for_each(|call| call.abort());
+    settle().await;
+    peer.now_does(Does::Answer);
+    peer.forget_attempts();
+    for other in others {
+        other.await.unwrap().unwrap();
+    }
+    assert_eq!(peer.attempts(), [4, 5, 6, 7]);
+    for call in stalled {
+        call.await.unwrap();
+    }
+    assert_eq!(service.links().subscribe().borrow().waiting(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_9_who_waited_for_a_place_in_vain_is_forgotten() {
+    let peer = Peer::that(REFUSED);
+    let layer = steady()
+        .limits(Limits::new().requests(1))
+        .when_full(WhenFull::Wait)
+        .give_up_after(5 * SECOND);
+    let service = peer.behind(layer);
+    // The first to wait expires before the place is free.
+    let mut waits = Box::pin(call(&service, message(0)));
+    let holds = send(&service, message(1));
+    settle().await;
+    assert!(futures_util::poll!(&mut waits).is_pending());
+    pass(2 * SECOND).await;
+    let other = send(&service, message(2));
+    assert_eq!(waits.await.unwrap_err().reason(), Reason::GaveUp);
+    holds.await.unwrap().unwrap_err();
+    settle().await;
+    assert_eq!(service.links().subscribe().borrow().waiting(), 1);
+    peer.now_does(Does::Answer);
+    other.await.unwrap().unwrap();
+    assert_eq!(service.links().subscribe().borrow().waiting(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn rule_9_drop_oldest_takes_the_oldest_that_is_waiting_not_the_probe() {
     let peer = Peer::that(REFUSED);
     let layer = steady()

@@ -3,7 +3,7 @@
 use tower::Layer;
 use tower_conn_retry::{Outbox, Outcome, Reason, Sent};
 
-use super::{outcomes, with};
+use super::{Service, outcomes, with};
 use crate::peer::*;
 
 #[tokio::test(start_paused = true)]
@@ -91,10 +91,8 @@ async fn one_that_fails_after_many_were_deferred_goes_before_them() {
     assert_eq!(peer.attempts(), (0..100).collect::<Vec<_>>());
 }
 
-#[tokio::test(start_paused = true)]
-async fn where_order_is_strict_no_delivery_passes_one_that_has_not_heard_yet() {
-    let reset = |time| Does::FailAfter(time, std::io::ErrorKind::ConnectionReset);
-    let peer = Peer::that(REFUSED);
+/// Twenty messages wait for a peer that is down, in strict order.
+async fn twenty_in_strict_order(peer: &Peer) -> (Outbox<Message>, Service) {
     let outbox = Outbox::in_memory();
     let layer = steady().in_order().outbox(outbox.clone());
     let service = layer.layer(peer.client());
@@ -102,6 +100,14 @@ async fn where_order_is_strict_no_delivery_passes_one_that_has_not_heard_yet() {
         call(&service, message(number)).await.unwrap_err();
     }
     peer.forget_attempts();
+    (outbox, service)
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_order_is_strict_no_delivery_passes_one_that_has_not_heard_yet() {
+    let reset = |time| Does::FailAfter(time, std::io::ErrorKind::ConnectionReset);
+    let peer = Peer::that(REFUSED);
+    let (outbox, _service) = twenty_in_strict_order(&peer).await;
     // A connection breaks with many in flight. The last of them hears first, the others much later
     // than the next probe is due.
     peer.now(move |message| match message.number {
@@ -120,13 +126,7 @@ async fn where_order_is_strict_no_delivery_passes_one_that_has_not_heard_yet() {
 #[tokio::test(start_paused = true)]
 async fn where_order_is_strict_one_that_never_hears_does_not_block_the_others_for_good() {
     let peer = Peer::that(REFUSED);
-    let outbox = Outbox::in_memory();
-    let layer = steady().in_order().outbox(outbox.clone());
-    let service = layer.layer(peer.client());
-    for number in 0..20 {
-        call(&service, message(number)).await.unwrap_err();
-    }
-    peer.forget_attempts();
+    let (outbox, _service) = twenty_in_strict_order(&peer).await;
     peer.now(move |message| match message.number {
         0..4 => Does::Answer,
         4 => Does::Hang,

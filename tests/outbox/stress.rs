@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_conn_retry::{ExponentialBackoff, Limits, Outbox, RetryOnConnErr};
+use tower_conn_retry::{ExponentialBackoff, Limits, Outbox, RetryOnConnErr, WhenFull};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nothing_is_lost_and_order_is_kept() {
@@ -80,6 +80,81 @@ impl Chance {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0 % n == 0
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn those_who_wait_for_room_all_get_it() {
+    const CALLERS: usize = 8;
+    const CALLS: usize = 60;
+    let calls = AtomicU64::new(0);
+    let got = Arc::new(Mutex::new(vec![[0_u32; CALLS]; CALLERS]));
+    let peer = {
+        let (calls, got) = (Arc::new(calls), got.clone());
+        service_fn(move |message: String| {
+            let answers = calls.fetch_add(1, Ordering::Relaxed) % 40 >= 20;
+            if answers {
+                let (caller, number) = message.split_once(' ').unwrap();
+                let (caller, number): (usize, usize) =
+                    (caller.parse().unwrap(), number.parse().unwrap());
+                got.lock().unwrap()[caller][number] += 1;
+            }
+            async move {
+                tokio::task::yield_now().await;
+                match answers {
+                    true => Ok(()),
+                    false => Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)),
+                }
+            }
+        })
+    };
+    let outbox = Outbox::builder()
+        .limits(Limits::new().requests(3))
+        .when_full(WhenFull::Wait)
+        .in_memory();
+    let service = RetryOnConnErr::new()
+        .backoff(|| std::iter::repeat(Duration::from_millis(1)))
+        .outbox(outbox.clone())
+        .layer(peer);
+    let callers = (0..CALLERS).map(|caller| {
+        let (service, outbox) = (service.clone(), outbox.clone());
+        tokio::spawn(async move {
+            let mut chance = Chance(caller as u64 + 1);
+            for number in 0..CALLS {
+                let mut service = service.clone();
+                service.ready().await.unwrap();
+                let mut call = Box::pin(service.call(format!("{caller} {number}")));
+                if chance.one_in(4) {
+                    let _ = futures_util::poll!(&mut call);
+                    // Some time later, perhaps when it has been let in.
+                    tokio::task::yield_now().await;
+                    drop(call);
+                } else {
+                    let sent = call.await;
+                    assert!(sent.is_ok() || sent.is_err_and(|error| error.is_deferred()));
+                }
+                assert!(outbox.len() <= 3);
+            }
+        })
+    });
+    let callers: Vec<_> = callers.collect();
+    let all = async {
+        for caller in callers {
+            caller.await.unwrap();
+        }
+        outbox.flush().await;
+    };
+    tokio::time::timeout(Duration::from_secs(120), all)
+        .await
+        .expect("no hang");
+    assert_eq!((outbox.len(), outbox.bytes()), (0, 0));
+    let got = got.lock().unwrap();
+    for (caller, got) in got.iter().enumerate() {
+        let mut chance = Chance(caller as u64 + 1);
+        for (number, times) in got.iter().enumerate() {
+            let dropped = chance.one_in(4);
+            assert!(dropped || *times == 1, "{caller} {number}: {times} times");
+        }
     }
 }
 

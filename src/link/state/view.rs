@@ -33,6 +33,12 @@ impl<W> Link<W> {
         }
     }
 
+    /// Whether this request has a place, and no attempt in flight, or a verdict.
+    pub(crate) fn has(&self, id: Id) -> bool {
+        let waits = self.waiting.contains_key(&id) || self.skipped.contains_key(&id);
+        waits || self.failed.contains_key(&id)
+    }
+
     /// How many requests have a place, those in flight included.
     pub(crate) fn held(&self) -> usize {
         self.waiting.len() + self.skipped.len() + self.flying.len()

@@ -11,7 +11,8 @@ use super::index::{Index, Rows};
 use super::record::{Key, Meta};
 use crate::outbox::{OutboxError, OutboxErrorKind};
 
-const TABLE: TableDefinition<'static, Key, &[u8]> = TableDefinition::new("outbox");
+pub(super) const TABLE_NAME: &str = "outbox";
+const TABLE: TableDefinition<'static, Key, &[u8]> = TableDefinition::new(TABLE_NAME);
 /// Of the file's pages, in memory.
 const CACHE: usize = 8 << 20;
 /// A file of this size may have as much free space as it likes.

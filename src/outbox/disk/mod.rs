@@ -27,6 +27,8 @@
 //! the file is refused too. (That is noticed after any end of the process. After a crash of the
 //! machine, a last commit that was cut off and one that was damaged later may look the same.)
 //!
+//! [`salvage`] makes a new file of what is intact.
+//!
 //! The engine panics on some damaged files. Such a panic is caught and is an error; the panic hook
 //! runs all the same, and a program built with `panic = "abort"` ends.
 //!
@@ -38,6 +40,8 @@ mod file;
 mod head;
 mod index;
 mod record;
+mod salvage;
 mod store;
 
+pub use salvage::{Salvage, salvage};
 pub use store::DiskStore;

@@ -24,10 +24,14 @@ where
         match end {
             // It was counted where it was taken.
             End::Taken => {}
-            End::Answered => self.leaves(ticket, size, Outcome::Delivered),
+            End::Answered => self.delivered(&Done { ticket, size, end }),
             End::Refused(error) => self.refuse(ticket, size, Some(error)).await,
             End::Panicked => self.refuse(ticket, size, None).await,
         }
+    }
+
+    pub(super) fn delivered(&mut self, done: &Done) {
+        self.leaves(done.ticket, done.size, Outcome::Delivered);
     }
 
     pub(super) async fn refuse(&mut self, ticket: Ticket, size: usize, error: Option<Error>) {
@@ -57,20 +61,21 @@ where
 
     /// Leaves the outbox, and no dead letter.
     fn leaves(&mut self, ticket: Ticket, size: usize, outcome: Outcome) {
-        self.over(ticket);
-        let receipt = Receipt { ticket, outcome };
-        self.outbox.left(&self.destination, size, receipt);
+        let mut book = self.outbox.book();
+        book.over(&self.destination, ticket, Some(size));
+        self.outbox.let_in(book);
+        self.outbox.tell(Receipt { ticket, outcome });
+        self.owe(ticket);
     }
 
-    /// Is not there any more.
+    /// Is not there any more, and counted until it is told where it went.
     pub(super) fn over(&mut self, ticket: Ticket) {
-        let mut book = self.outbox.book();
-        if let Some(line) = book.lines.get_mut(&self.destination) {
-            line.slots.remove(&ticket);
-            line.current = None;
-            line.gone.insert(ticket);
-        }
-        drop(book);
+        self.outbox.book().over(&self.destination, ticket, None);
+        self.owe(ticket);
+    }
+
+    /// It is to be removed from the store.
+    fn owe(&mut self, ticket: Ticket) {
         self.remove.push((self.destination.clone(), ticket));
         if self.remove.len() >= BATCH {
             self.settle();

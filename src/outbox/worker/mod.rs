@@ -1,6 +1,8 @@
 //! Delivers the messages of one destination, in order.
 
 mod landing;
+mod next;
+mod start;
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -17,17 +19,17 @@ use tokio::sync::Notify;
 use tokio::time::timeout_at;
 use tower_service::Service;
 
-use super::flight::{self, Done, End, Flight, Started};
-use super::meanwhile::{hear, meanwhile};
+use super::flight::{Done, End, Flight};
+use super::meanwhile::hear;
 use super::order::Order;
 use super::shared::Shared;
 use super::store::Message;
 use super::unwind::unwind;
 use super::{Outcome, Ticket};
-use crate::future::{Call, Start};
-use crate::link::Hold;
 use crate::mode::Delivery;
 use crate::{BoxError, ConnErrorPolicy, Destination, RequestModel, ResponseFuture, service};
+use next::Next;
+use start::Begun;
 
 /// How many deliveries are under way at most.
 const WINDOW: usize = 32;
@@ -92,7 +94,7 @@ where
             order,
             landed: VecDeque::new(),
             spare: None,
-            remove: Vec::new(),
+            remove: Vec::with_capacity(BATCH),
         }
     }
 
@@ -123,18 +125,23 @@ where
     /// Starts what can be. Whether there may be more.
     async fn start_all(&mut self) -> bool {
         while self.flights.len() < WINDOW && !self.outbox.stopped.load(Ordering::Acquire) {
-            // Who starts now may not go past those that failed and have not heard of it.
-            hear(&mut self.flights, &mut self.landed).await;
+            if !self.flights.is_empty() {
+                // Who starts now may not go past those that failed and have not heard of it.
+                hear(&mut self.flights, &mut self.landed).await;
+            }
             // What is over goes before more is read, so that little comes twice after a kill.
             while let Some(done) = self.landed.pop_front() {
                 self.land(done).await;
             }
-            let Some((ticket, message)) = self.next().await else {
-                return !self.flights.is_empty();
+            let next = match self.next() {
+                Next::Read => self.read().await,
+                next => next,
             };
-            if !self.begin(ticket) {
-                continue;
-            }
+            let (ticket, message) = match next {
+                Next::Begins(ticket, message) => (ticket, message),
+                Next::Read => continue,
+                Next::Nothing => return !self.flights.is_empty(),
+            };
             let message = match message {
                 Ok(message) => message,
                 Err(_) => {
@@ -147,13 +154,15 @@ where
                 self.outbox.bury(message, Outcome::Expired, None);
                 continue;
             }
-            if let Some(message) = self.start(message).await {
-                // Not before the one before it has called the service.
-                self.batch.push_front((ticket, Ok(message)));
-                if let Some(line) = self.outbox.book().lines.get_mut(&self.destination) {
-                    line.current = None;
-                }
-                break;
+            let mut message = Some(message);
+            let mut start = |cx: &mut Context<'_>| Some(self.start(message.take()?, cx));
+            match poll_fn(|cx| Poll::Ready(start(cx))).await {
+                Some(Begun::Over(done)) => match done.end {
+                    End::Answered => self.delivered(&done),
+                    _ => self.land(done).await,
+                },
+                Some(Begun::NotYet) => break,
+                Some(Begun::UnderWay) | None => {}
             }
         }
         if self.flights.len() >= WINDOW {
@@ -162,166 +171,9 @@ where
         true
     }
 
-    /// The next message.
-    async fn next(&mut self) -> Option<(Ticket, Result<Message<Req>, BoxError>)> {
-        loop {
-            {
-                let mut book = self.outbox.book();
-                let line = book.lines.get_mut(&self.destination)?;
-                if let Some(late) = line.late.take() {
-                    // From there on again: `begin` knows what was started.
-                    self.batch.retain(|(ticket, _)| *ticket < late);
-                    line.read = late.get().checked_sub(1).map(Ticket::new);
-                }
-                if !self.batch.is_empty() {
-                    return self.batch.pop_front();
-                }
-            }
-            // What was delivered is removed before more is read: so much less is delivered twice by a
-            // process that is killed.
-            while let Some(done) = self.landed.pop_front() {
-                self.land(done).await;
-            }
-            self.settle();
-            let after = {
-                let mut book = self.outbox.book();
-                let line = book.lines.get_mut(&self.destination)?;
-                line.gone.clear(); // what is read from here on knows of them
-                line.reading = true;
-                line.read
-            };
-            let copy = self.outbox.copy()?;
-            let keeper = &self.outbox.keeper;
-            let read = keeper.read(&self.destination, after, BATCH, copy);
-            match meanwhile(&mut self.flights, &mut self.landed, read).await {
-                Ok(found) => self.batch.extend(found),
-                Err(_) => {
-                    let again = tokio::time::sleep(AGAIN);
-                    meanwhile(&mut self.flights, &mut self.landed, again).await;
-                    self.news.notify_one();
-                }
-            }
-            let last = self.batch.back().map(|(ticket, _)| *ticket);
-            {
-                let mut book = self.outbox.book();
-                let line = book.lines.get_mut(&self.destination)?;
-                line.has_read(last.or(after));
-                if self.batch.is_empty() && line.late.is_none() {
-                    return None;
-                }
-            }
-            // However quick the service is, it is not alone.
-            tokio::task::yield_now().await;
-        }
-    }
-
-    /// The delivery of this message begins, if it still waits.
-    fn begin(&self, ticket: Ticket) -> bool {
-        let mut book = self.outbox.book();
-        let Some(line) = book.lines.get_mut(&self.destination) else {
-            return false;
-        };
-        let waits = line.can_begin(ticket);
-        line.current = waits.then_some(ticket);
-        waits
-    }
-
     fn is_old(&self, message: &Message<Req>) -> bool {
         let limit = self.outbox.settings.max_age;
         limit.is_some_and(|limit| self.outbox.clock().saturating_sub(message.since) >= limit)
-    }
-
-    /// Starts a delivery. Gives the message back if it can't be started yet.
-    async fn start(&mut self, message: Message<Req>) -> Option<Message<Req>> {
-        let Message { ticket, size, .. } = message;
-        let table = self.service.table.clone();
-        let id = ticket.get();
-        if id < self.outbox.first {
-            // A former life took it as worth waiting for, so what looks permanent is the path's.
-            table.learn(R::destination_hash(&message.request));
-        }
-        let hold = match table.are_shut() {
-            false => Hold::Open,
-            true => table.hold(&self.destination, id, size, 0, None, true),
-        };
-        let start = match hold {
-            Hold::Held(place) => Start::Held(place),
-            Hold::Room(_) | Hold::Full => Start::Now,
-            Hold::Open => {
-                if self.waits_for_call() {
-                    return Some(message);
-                }
-                let service = self.ready.get_or_insert_with(|| self.service.fresh());
-                let ready = poll_fn(|cx| {
-                    Poll::Ready(service.poll_ready(cx).map_err(Into::<BoxError>::into))
-                })
-                .await;
-                match ready {
-                    Poll::Ready(Ok(())) => return self.attempt(message).await,
-                    Poll::Ready(Err(error)) => {
-                        self.ready = None;
-                        Start::Failed(error)
-                    }
-                    Poll::Pending => Start::Now,
-                }
-            }
-        };
-        let started = Started::from(&message);
-        let call = Call::begun(self.service.clone(), id, message.request, start);
-        let call = call.had(message.attempts, message.maybe_sent);
-        self.fly(ResponseFuture::new(None, call, ()), started).await;
-        None
-    }
-
-    /// Makes an attempt at once.
-    async fn attempt(&mut self, mut message: Message<Req>) -> Option<Message<Req>> {
-        let started = Started::from(&message);
-        let mut ready = self.ready.take()?;
-        let future = unwind(|| {
-            let id = message.ticket.get();
-            let mut call = Call::new(self.service.clone(), id, &message.request);
-            if message.attempts > 0 {
-                call = call.had(message.attempts, message.maybe_sent);
-                let attempt = message.attempts.saturating_add(1);
-                self.service.policy.prepare(&mut message.request, attempt);
-            }
-            let attempt = ready.call(message.request);
-            self.ready = Some(ready);
-            ResponseFuture::new(Some(attempt), call, ())
-        });
-        match future {
-            Some(future) => self.fly(future, started).await,
-            None => self.land(started.done(End::Panicked)).await,
-        }
-        None
-    }
-
-    async fn fly(&mut self, future: ResponseFuture<S, Req, P, R, Delivery>, started: Started) {
-        let mut boxed = match self.spare.take() {
-            Some(mut spare) => {
-                spare.set(Some(future));
-                spare
-            }
-            None => Box::pin(Some(future)),
-        };
-        let end = poll_fn(|cx| Poll::Ready(flight::poll(&mut boxed, cx))).await;
-        match end {
-            Poll::Ready(end) => {
-                boxed.set(None);
-                self.spare = Some(boxed);
-                self.land(started.done(end)).await;
-            }
-            Poll::Pending => {
-                let flight = Flight::new(boxed, started, self.order.clone());
-                let mut book = self.outbox.book();
-                if let Some(line) = book.lines.get_mut(&self.destination) {
-                    line.slots.insert(flight.ticket(), flight.slot());
-                    line.current = None;
-                }
-                drop(book);
-                self.flights.push(flight);
-            }
-        }
     }
 
     /// Nothing is left: the worker ends. If something came meanwhile, it goes on.
@@ -381,8 +233,8 @@ where
         if self.remove.is_empty() {
             return;
         }
-        let remove = std::mem::take(&mut self.remove);
-        self.outbox.keeper.remove(remove, self.outbox.clock());
+        let remove = std::mem::replace(&mut self.remove, Vec::with_capacity(BATCH));
+        self.outbox.remove(remove);
     }
 }
 

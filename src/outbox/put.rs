@@ -1,0 +1,181 @@
+//! How messages come in.
+
+use std::sync::{Arc, MutexGuard};
+
+use tokio::sync::oneshot;
+
+use super::book::{Book, Waiting};
+use super::keeper::{Ack, Answer, Job, Keeper};
+use super::shared::Shared;
+use super::store::{Changes, Message, Store};
+use super::unwind::unwind;
+use super::{Outcome, Receipt, Ticket};
+use crate::{Destination, Reason, WhenFull};
+
+/// What becomes of a message that is put in.
+pub(super) enum Put<Req> {
+    Stored,
+    Storing(Answer),
+    NotStored,
+    /// It waits for room.
+    Waits(Answer),
+    Full(Message<Req>),
+    Closed(Message<Req>),
+}
+
+impl<Req: Send + 'static> Shared<Req> {
+    /// Puts a message in, if there is room. Where it can wait for some, it does so if it `may_wait`.
+    pub(super) fn put(self: &Arc<Self>, message: Message<Req>, may_wait: bool) -> Put<Req> {
+        let Message { ticket, size, .. } = message;
+        let limits = &self.settings.limits;
+        let mut book = self.book();
+        if self.is_closed() {
+            return Put::Closed(message);
+        }
+        if !limits.have_room(0, 0, size) {
+            return Put::Full(message);
+        }
+        let full = !book.has_room(limits, size);
+        match self.settings.when_full {
+            WhenFull::Reject if full => return Put::Full(message),
+            WhenFull::Wait if full || book.room.range(..ticket).next().is_some() => {
+                if !may_wait {
+                    return Put::Full(message);
+                }
+                let (ack, answer) = oneshot::channel();
+                book.room.insert(ticket, Waiting { message, ack });
+                return Put::Waits(answer);
+            }
+            _ => {}
+        }
+        let is_new = self.count(&mut book, &message);
+        drop(book);
+        let put = match &self.keeper {
+            Keeper::Here(_) => {
+                let destination = message.destination.clone();
+                match self.keep_here(message, is_new) {
+                    true => Put::Stored,
+                    false => {
+                        self.gone(&destination, size);
+                        Put::NotStored
+                    }
+                }
+            }
+            Keeper::Thread(_) => {
+                let (ack, answer) = oneshot::channel();
+                self.keep_there(message, is_new, ack);
+                Put::Storing(answer)
+            }
+        };
+        if full {
+            // The thread does it when it has stored this one.
+            self.keeper.send(Job::Trim);
+            self.keeper.here(|store| {
+                let changes = Changes {
+                    put: Vec::new(),
+                    remove: self.trim(store),
+                    clock: self.clock(),
+                };
+                let number = changes.remove.len();
+                let _ = unwind(|| store.commit(changes));
+                self.removed(number);
+            });
+        }
+        put
+    }
+
+    /// Whether it is the first of its line.
+    fn count(&self, book: &mut Book<Req>, message: &Message<Req>) -> bool {
+        let is_new = book.add(&message.destination, message.size);
+        if let Some(table) = self.table().filter(|_| is_new) {
+            // In one step: whoever calls from here on goes behind it.
+            table.add_boxes(1);
+        }
+        is_new
+    }
+
+    fn keep_here(self: &Arc<Self>, message: Message<Req>, is_new: bool) -> bool {
+        let (destination, ticket) = (message.destination.clone(), message.ticket);
+        let changes = Changes {
+            put: vec![message],
+            remove: Vec::new(),
+            clock: self.clock(),
+        };
+        let here = |store: &mut dyn Store<Req>| unwind(|| store.commit(changes));
+        let stored = matches!(self.keeper.here(here).flatten(), Some(Ok(())));
+        self.arrived(&destination, ticket, is_new);
+        stored
+    }
+
+    fn keep_there(self: &Arc<Self>, message: Message<Req>, is_new: bool, ack: Ack) {
+        let (destination, ticket) = (message.destination.clone(), message.ticket);
+        self.keeper.send(Job::Put(message, ack));
+        self.arrived(&destination, ticket, is_new);
+    }
+
+    /// The keeper has got it.
+    fn arrived(self: &Arc<Self>, destination: &Destination, ticket: Ticket, is_new: bool) {
+        self.book().arrived(destination, ticket);
+        if self.is_closed() {
+            self.changed.notify_waiters();
+        }
+        if is_new {
+            self.start_worker(destination);
+        }
+    }
+
+    /// One message less.
+    pub(super) fn gone(self: &Arc<Self>, destination: &Destination, size: usize) {
+        let mut book = self.book();
+        book.subtract(destination, size);
+        self.let_in(book);
+    }
+
+    /// Does not wait for room any more. `None` if it has come in already.
+    pub(super) fn take_back(self: &Arc<Self>, ticket: Ticket) -> Option<Message<Req>> {
+        let mut book = self.book();
+        let mine = book.room.remove(&ticket)?;
+        // The next one may fit where this one did not.
+        self.let_in(book);
+        Some(mine.message)
+    }
+
+    /// Lets in those who wait for room, first come, first served, as long as there is some for the first
+    /// of them. They need not be there: it is the outbox that has their messages.
+    pub(super) fn let_in<'a>(self: &'a Arc<Self>, mut book: MutexGuard<'a, Book<Req>>) {
+        while let Some(Waiting { message, ack }) = book.next_in(&self.settings.limits) {
+            let is_new = self.count(&mut book, &message);
+            drop(book);
+            if let Keeper::Thread(_) = self.keeper {
+                self.keep_there(message, is_new, ack);
+            } else {
+                let Message { ticket, size, .. } = message;
+                let destination = message.destination.clone();
+                let stored = self.keep_here(message, is_new);
+                if !stored {
+                    self.book().subtract(&destination, size);
+                }
+                self.tell_caller(ack, ticket, stored);
+            }
+            book = self.book();
+        }
+        let is_done = book.is_done();
+        drop(book);
+        if is_done {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// If it was not stored, it is uncounted.
+    pub(super) fn tell_caller(&self, ack: Ack, ticket: Ticket, stored: bool) {
+        let answer = if stored {
+            Ok(())
+        } else {
+            Err(Reason::NotStored)
+        };
+        if ack.send(answer).is_err() && !stored {
+            let outcome = Outcome::NotStored;
+            self.tell(Receipt { ticket, outcome });
+        }
+    }
+}

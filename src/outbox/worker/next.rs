@@ -1,0 +1,104 @@
+//! Which message is the next one.
+
+use tower_service::Service;
+
+use super::super::Ticket;
+use super::super::meanwhile::meanwhile;
+use super::super::store::Message;
+use super::{AGAIN, BATCH, Worker};
+use crate::{BoxError, ConnErrorPolicy, RequestModel};
+
+pub(super) enum Next<Req> {
+    /// The delivery of this message begins.
+    Begins(Ticket, Result<Message<Req>, BoxError>),
+    /// More has to be read.
+    Read,
+    /// There are no more.
+    Nothing,
+}
+
+impl<S, P, R, Req> Worker<S, P, R, Req>
+where
+    S: Service<Req> + Clone,
+    S::Error: Into<BoxError>,
+    P: ConnErrorPolicy<Req>,
+    R: RequestModel<Req>,
+    Req: Send + 'static,
+{
+    /// The next of those that were read, and still wait.
+    pub(super) fn next(&mut self) -> Next<Req> {
+        let mut over; // the user's, so not dropped under the lock
+        loop {
+            let mut book = self.outbox.book();
+            let Some(line) = book.lines.get_mut(&self.destination) else {
+                return Next::Nothing;
+            };
+            if let Some(late) = line.late.take() {
+                // From there on again: what was started is known.
+                let at = self.batch.partition_point(|(ticket, _)| *ticket < late);
+                let again = self.batch.split_off(at);
+                line.read = late.get().checked_sub(1).map(Ticket::new);
+                drop(book);
+                drop(again);
+                continue;
+            }
+            match self.batch.pop_front() {
+                Some((ticket, message)) if line.can_begin(ticket) => {
+                    line.current = Some(ticket);
+                    return Next::Begins(ticket, message);
+                }
+                Some(gone) => over = gone,
+                None => return Next::Read,
+            }
+            drop(book);
+            drop(over);
+        }
+    }
+
+    /// Reads more.
+    pub(super) async fn read(&mut self) -> Next<Req> {
+        // What was delivered is removed before more is read: so much less is delivered twice by a
+        // process that is killed.
+        while let Some(done) = self.landed.pop_front() {
+            self.land(done).await;
+        }
+        self.settle();
+        let after = {
+            let mut book = self.outbox.book();
+            let Some(line) = book.lines.get_mut(&self.destination) else {
+                return Next::Nothing;
+            };
+            line.gone.clear(); // what is read from here on knows of them
+            line.reading = true;
+            line.read
+        };
+        let Some(copy) = self.outbox.copy() else {
+            return Next::Nothing;
+        };
+        let keeper = &self.outbox.keeper;
+        let read = keeper.read(&self.destination, after, BATCH, copy);
+        match meanwhile(&mut self.flights, &mut self.landed, read).await {
+            // There is nothing in it.
+            Ok(found) => self.batch = found.into(),
+            Err(_) => {
+                let again = tokio::time::sleep(AGAIN);
+                meanwhile(&mut self.flights, &mut self.landed, again).await;
+                self.news.notify_one();
+            }
+        }
+        let last = self.batch.back().map(|(ticket, _)| *ticket);
+        {
+            let mut book = self.outbox.book();
+            let Some(line) = book.lines.get_mut(&self.destination) else {
+                return Next::Nothing;
+            };
+            line.has_read(last.or(after));
+            if self.batch.is_empty() && line.late.is_none() {
+                return Next::Nothing;
+            }
+        }
+        // However quick the service is, it is not alone.
+        tokio::task::yield_now().await;
+        self.next()
+    }
+}
