@@ -229,10 +229,17 @@ where
                 Step::Readying(mut service, began) => {
                     slow.step = Step::Flying(began);
                     match service.poll_ready(cx) {
+                        // While it waited for that, an outage has begun.
+                        Poll::Ready(Ok(())) if self.is_too_late() => {
+                            drop(service);
+                            self.more.slow().immediate = false;
+                            self.hold(None)?;
+                            continue;
+                        }
                         Poll::Ready(Ok(())) => return Poll::Ready(self.start_attempt(*service)),
                         Poll::Ready(Err(error)) => error.into(),
                         Poll::Pending => {
-                            slow.step = Step::Readying(service, began);
+                            self.more.slow().step = Step::Readying(service, began);
                             ready!(self.poll_timeout(cx));
                             self.more.slow().step = Step::Flying(began);
                             BoxError::from(AttemptTimeout { _private: () })
@@ -242,6 +249,13 @@ where
             };
             self.failed(error, false)?;
         }
+    }
+
+    /// Another attempt without a place, and the link does not let it through any more.
+    fn is_too_late(&self) -> bool {
+        let slow = self.more.if_slow();
+        let replays = slow.is_some_and(|slow| slow.attempts > 0 && slow.place.is_none());
+        replays && !self.shared.table.is_open(&self.destination())
     }
 
     /// Asks for the turn, or for a verdict.

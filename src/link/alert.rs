@@ -46,6 +46,8 @@ pub(super) struct Alert {
     task: Mutex<Waker>,
     /// It has gone off at least once.
     went_off: AtomicBool,
+    /// The attempt is over: whoever still has this has nothing to say about the next one.
+    over: AtomicBool,
 }
 
 impl Alert {
@@ -61,7 +63,13 @@ impl Alert {
             id,
             task: Mutex::new(task.clone()),
             went_off: AtomicBool::new(false),
+            over: AtomicBool::new(false),
         })
+    }
+
+    /// The attempt is over.
+    pub(super) fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
     }
 
     /// The task polls.
@@ -88,7 +96,8 @@ impl Wake for Alert {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.went_off.store(true, Ordering::Relaxed);
-        if let Some(table) = self.table.upgrade() {
+        let over = self.over.load(Ordering::Relaxed);
+        if let Some(table) = self.table.upgrade().filter(|_| !over) {
             table.woken(&self.destination, self.id);
         }
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner);

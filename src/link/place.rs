@@ -33,7 +33,9 @@ impl Place {
 
     /// Is it this one's turn? An attempt that it starts now is over at `ends`.
     pub(crate) fn ask(&mut self, ends: Option<Time>, waker: &Waker) -> Answer {
-        self.alert = None; // whatever still has it is about an attempt that is over
+        if let Some(alert) = self.alert.take() {
+            alert.end();
+        }
         self.table
             .ask(&self.destination, self.id, ends, waker.clone())
     }

@@ -45,6 +45,8 @@ pub(crate) struct Link<W> {
     not_before: Time,
     /// When the last probe began.
     probed: Option<Time>,
+    /// How many probes in a row were handed over because their callers had gone.
+    handed_over: u32,
     /// Attempts in this outage.
     attempts: u32,
     /// Held requests without an attempt in flight, oldest first.
@@ -184,6 +186,7 @@ impl<W> Link<W> {
             awaits_delay: false,
             not_before: Time::ZERO,
             probed: None,
+            handed_over: 0,
             attempts: 0,
             waiting: BTreeMap::new(),
             skipped: BTreeMap::new(),
@@ -303,6 +306,7 @@ impl<W> Link<W> {
             }
             Phase::Probing { by, instead_of, .. } if by == id => {
                 self.disturbed = Some(now);
+                self.handed_over = 0;
                 self.head_next = instead_of.is_some();
                 After::WentDown { fresh: false }
             }
@@ -366,7 +370,7 @@ impl<W> Link<W> {
         self.suspect.take_if(|suspect| *suspect == id);
         self.give_back_turn(id);
         if matches!(self.phase, Phase::Probing { by, .. } if by == id) {
-            let probe_at = self.not_before.max(now);
+            let probe_at = self.not_before.max(now).max(self.hand_over());
             self.phase = Phase::Down { probe_at };
         }
         self.settle(now, wakes);
@@ -389,6 +393,7 @@ impl<W> Link<W> {
         }
         self.delay = FIRST_STEP;
         self.awaits_delay = false;
+        self.handed_over = 0;
         self.not_before = Time::ZERO;
         let earliest = self.probed.map(|probed| probed.saturating_add(MIN_DELAY));
         if let Phase::Down { probe_at } = &mut self.phase {

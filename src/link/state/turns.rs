@@ -6,6 +6,12 @@ use super::{Answer, Flight, GATHER, Id, Link, POISONOUS, Phase, Time, Turn};
 use crate::Reason;
 use crate::backoff::FIRST_STEP;
 
+/// So many probes in a row are handed over at once.
+const AT_ONCE: u32 = 3;
+
+/// The longest pause after a probe that was handed over, unless the backoff's is longer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
 impl<W> Link<W> {
     pub(super) fn recover(&mut self, now: Time) {
         self.phase = Phase::Draining {
@@ -16,6 +22,7 @@ impl<W> Link<W> {
             alone: None,
         };
         self.recoveries += 1;
+        self.handed_over = 0;
         self.woken.clear();
         self.since = now;
         self.disturbed = Some(now);
@@ -163,6 +170,21 @@ impl<W> Link<W> {
             *alone = None;
             flight.recovery = 0;
         }
+    }
+
+    /// A probe is handed over: from when on the next one may begin. If one after the other is, their
+    /// callers may all have lost their patience with a peer that is silent, so there is a pause then, as
+    /// after probes that fail.
+    pub(super) fn hand_over(&mut self) -> Time {
+        let beyond = self.handed_over.saturating_sub(AT_ONCE);
+        self.handed_over = self.handed_over.saturating_add(1);
+        if self.handed_over <= AT_ONCE {
+            return Time::ZERO;
+        }
+        let pause = self.patience();
+        let longer = pause.saturating_mul(1 << beyond.min(10));
+        let pause = longer.min(LONGEST_PAUSE).max(pause);
+        self.probed.map_or(Time::ZERO, |at| at.saturating_add(pause))
     }
 
     /// What `id` is told when it asks and it is not its turn yet.
