@@ -199,7 +199,7 @@ impl<S, P, R, M> ConnRetry<S, P, R, M> {
         let size = R::size_hint(&request);
         let start = match table.hold(&destination, id, size, 0, None, false) {
             Hold::Open => return self.attempt(shared, id, request),
-            Hold::Held(place) => Start::Held(place),
+            Hold::Held(place) | Hold::Probe(place) => Start::Held(place),
             Hold::Room(room) => Start::Room(room),
             Hold::Full => Start::Ended(Reason::QueueFull),
         };

@@ -17,6 +17,8 @@ mod link {
     mod retry_after;
     mod review;
     mod review2;
+    mod review3;
+    mod room;
     mod stalled;
     mod stress;
     mod time;

@@ -316,7 +316,7 @@ where
             M::OWNED,
         ) {
             Hold::Open => self.ready_service(),
-            Hold::Held(place) => {
+            Hold::Held(place) | Hold::Probe(place) => {
                 slow.place = Some(place);
                 slow.step = Step::Waiting;
             }

@@ -201,10 +201,11 @@ where
         let error: Arc<dyn StdError + Send + Sync> = error.into();
         slow.cause = Some(Box::new((Cause::Shared(error.clone()), conn_error)));
         table.set_last_error(&destination, LastError { conn_error, error });
-        if slow.place.is_some() {
+        if slow.place.as_ref().is_some_and(Place::is_held) {
             slow.step = Step::Waiting;
             return Ok(());
         }
+        drop(slow.place.take());
         self.hold(None)
     }
 

@@ -21,6 +21,9 @@ pub(super) struct State {
     pub(super) links: HashMap<Destination, Entry>,
     pub(super) held: usize,
     pub(super) bytes: usize,
+    /// The part of these that is in flight.
+    pub(super) flying: usize,
+    pub(super) flying_bytes: usize,
     /// Links that are down.
     pub(super) down: usize,
     /// Links through which a new call can't go directly.
@@ -88,6 +91,8 @@ pub(super) struct Effects {
     pub(super) trash: Vec<Delays>,
     pub(super) wakers: Vec<Waker>,
     pub(super) errors: Vec<LastError>,
+    /// Links that may have nobody in line but callers who wait for a place.
+    pub(super) drains: Vec<Destination>,
     /// Links that were down.
     pub(super) forgotten: Vec<Destination>,
 }
@@ -115,29 +120,19 @@ impl State {
             effects.watches.extend(other);
         }
         effects.wakers.append(&mut entry.link.old);
+        if entry.link.drains_for_applicants() {
+            effects.drains.push(destination.clone());
+        }
         let after = Share::of(&entry.link);
         self.held = self.held - before.held + after.held;
         self.bytes = self.bytes - before.bytes + after.bytes;
         self.down = self.down - before.down + after.down;
         self.shut = self.shut - before.shut + after.shut;
-        if after.shut < before.shut {
-            // Some who wait for a place may not need one any more.
-            self.call_room(effects);
-        }
+        (self.flying, self.flying_bytes) = (
+            self.flying - before.flying + after.flying,
+            self.flying_bytes - before.flying_bytes + after.flying_bytes,
+        );
         Some(result)
-    }
-
-    /// Those who wait for a place at a link that is open now don't need one any more.
-    fn call_room(&mut self, effects: &mut Effects) {
-        let links = &self.links;
-        self.room.retain(|_, of| {
-            let entry = links.get(&of.destination);
-            let is_open = entry.is_none_or(|entry| entry.link.is_open());
-            if is_open {
-                effects.wakes.extend(of.waker.take());
-            }
-            !is_open
-        });
     }
 
     /// Makes room. Whether there was anything to drop.
@@ -155,26 +150,74 @@ impl State {
     }
 
     /// Has a caller wait for a place. When it has to look again by itself.
-    pub(super) fn wait(&mut self, id: Id, mut applicant: Applicant) -> Option<Time> {
+    pub(super) fn wait(
+        &mut self,
+        id: Id,
+        mut applicant: Applicant,
+        effects: &mut Effects,
+    ) -> Option<Time> {
         applicant.again = self.lapses();
         let again = applicant.again;
-        self.room.insert(id, applicant);
+        self.link(&applicant.destination, effects, |entry, _| {
+            entry.link.apply(id);
+        });
+        let former = self.room.insert(id, applicant);
+        effects.wakers.extend(former.and_then(|of| of.waker));
         again
     }
 
-    /// Gives those who wait a place as long as there is one for the first of them. It is theirs before
-    /// they hear of it, so that no new call can take it.
+    /// A caller does not wait for a place any more.
+    pub(super) fn leave_room(
+        &mut self,
+        id: Id,
+        now: Time,
+        effects: &mut Effects,
+    ) -> Option<Applicant> {
+        let applicant = self.room.remove(&id)?;
+        self.link(&applicant.destination, effects, |entry, wakes| {
+            entry.link.withdraw(id, now, wakes);
+        });
+        Some(applicant)
+    }
+
+    /// Gives a caller who waits for a place one. It is its own before it hears of it, so that no new call
+    /// can take it.
+    fn admit(&mut self, id: Id, now: Time, effects: &mut Effects) {
+        let Some(of) = self.room.remove(&id) else {
+            return;
+        };
+        effects.wakes.extend(of.waker);
+        self.link(&of.destination, effects, |entry, wakes| {
+            entry.link.join(id, of.size, of.broke, now, wakes);
+        });
+        self.given.insert(id, (now, of.destination));
+    }
+
+    /// Gives one to a caller at this link, if nobody else is there for the attempt that is due.
+    pub(super) fn admit_wanted(&mut self, to: &Destination, now: Time, effects: &mut Effects) {
+        let entry = self.links.get(to);
+        if let Some(id) = entry.and_then(|entry| entry.link.wanted(now)) {
+            self.admit(id, now, effects);
+        }
+    }
+
+    /// Wakes all who wait for a place.
+    pub(super) fn wake_room(&mut self, effects: &mut Effects) {
+        let wakers = self.room.values_mut().filter_map(|of| of.waker.take());
+        effects.wakes.extend(wakers);
+    }
+
+    /// Gives those who wait a place as long as there is one for the first of them.
     pub(super) fn call_next(&mut self, now: Time, limits: &Limits, effects: &mut Effects) {
-        while let Some(first) = self.room.first_entry() {
-            if !limits.have_room(self.held, self.bytes, first.get().size) {
+        while let Some((id, of)) = self.room.first_key_value() {
+            if !limits.have_room(self.held, self.bytes, of.size) {
                 break;
             }
-            let (id, of) = first.remove_entry();
-            effects.wakes.extend(of.waker);
-            self.link(&of.destination, effects, |entry, wakes| {
-                entry.link.join(id, of.size, of.broke, now, wakes);
-            });
-            self.given.insert(id, (now, of.destination));
+            let id = *id;
+            self.admit(id, now, effects);
+        }
+        while let Some(destination) = effects.drains.pop() {
+            self.admit_wanted(&destination, now, effects);
         }
         // The next one has a timer, should one of those be stalled.
         let Some(lapses) = self.lapses() else {
@@ -228,7 +271,6 @@ impl State {
                 let share = Share::of(&entry.link);
                 self.down -= share.down;
                 self.shut -= share.shut;
-                self.call_room(effects);
                 if share.down > 0 {
                     effects.forgotten.push(destination);
                 }
@@ -243,15 +285,20 @@ impl State {
 struct Share {
     held: usize,
     bytes: usize,
+    flying: usize,
+    flying_bytes: usize,
     down: usize,
     shut: usize,
 }
 
 impl Share {
     pub(super) fn of(link: &Link<Waker>) -> Self {
+        let (flying, flying_bytes) = link.in_flight();
         Self {
             held: link.held(),
             bytes: link.held_bytes(),
+            flying,
+            flying_bytes,
             down: usize::from(!link.is_up()),
             shut: usize::from(!link.is_open()),
         }

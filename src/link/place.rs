@@ -21,6 +21,9 @@ pub(crate) struct Place {
 /// No call's number: those have 63 bits. A flag beside it would take eight bytes.
 const ENDED: Id = Id::MAX;
 
+/// The bit that says that it is no place, but a probe alone.
+const UNHELD: Id = 1 << 63;
+
 impl Place {
     pub(super) fn new(table: Arc<Table>, destination: Destination, id: Id) -> Self {
         Self {
@@ -31,18 +34,31 @@ impl Place {
         }
     }
 
+    /// The probe of a request that is not held.
+    pub(super) fn unheld(table: Arc<Table>, destination: Destination, id: Id) -> Self {
+        Self::new(table, destination, id | UNHELD)
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.id & UNHELD == 0
+    }
+
+    fn id(&self) -> Id {
+        self.id & !UNHELD
+    }
+
     /// Is it this one's turn? An attempt that it starts now is over at `ends`.
     pub(crate) fn ask(&mut self, ends: Option<Time>, waker: &Waker) -> Answer {
         if let Some(alert) = self.alert.take() {
             alert.end();
         }
         self.table
-            .ask(&self.destination, self.id, ends, waker.clone())
+            .ask(&self.destination, self.id(), ends, waker.clone())
     }
 
     /// The attempt has called the service.
     pub(crate) fn called(&self) {
-        self.table.called(&self.destination, self.id);
+        self.table.called(&self.destination, self.id());
     }
 
     /// The waker for a poll of the attempt in flight.
@@ -51,19 +67,20 @@ impl Place {
             alert.polled(&self.table, task);
             return Waker::from(alert.clone());
         }
-        let alert = Alert::new(&self.table, &self.destination, self.id, task);
+        let alert = Alert::new(&self.table, &self.destination, self.id(), task);
         Waker::from(self.alert.insert(alert).clone())
     }
 
     /// Whether what broke may be put down to this attempt: it shared its connection with no other
     /// one of the drain.
     pub(crate) fn was_alone(&self) -> bool {
-        self.table.was_alone(&self.destination, self.id)
+        self.table.was_alone(&self.destination, self.id())
     }
 
     /// The attempt was answered; `well` if without any error.
     pub(crate) fn answered(mut self, well: bool) {
-        let id = std::mem::replace(&mut self.id, ENDED);
+        let id = self.id();
+        self.id = ENDED;
         self.table.answered(&self.destination, id, well);
     }
 
@@ -76,7 +93,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if self.id != ENDED {
-            self.table.leave(&self.destination, self.id);
+            self.table.leave(&self.destination, self.id());
         }
     }
 }
@@ -122,7 +139,7 @@ impl Drop for Room {
             return;
         }
         let waited = self.table.run(|state, now, effects| {
-            let waited = state.room.remove(&self.id);
+            let waited = state.leave_room(self.id, now, effects);
             if waited.is_none() {
                 // It has got a place, and does not know yet.
                 effects.passes = true;

@@ -9,7 +9,7 @@ use super::entries::{Applicant, Effects, Entry, LastError, State};
 use super::known::Known;
 use super::state::{After, Answer, Failed, Id, Link, Time};
 use super::{LinksSummary, Place, Room, WhenFull};
-use crate::backoff::{Delays, ErasedBackoff};
+use crate::backoff::{Delays, ErasedBackoff, MIN_DELAY};
 use crate::config::Config;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard};
@@ -40,6 +40,8 @@ pub(crate) enum Hold {
     Open,
     /// It is in the backlog.
     Held(Place),
+    /// It is not, but it makes the probe.
+    Probe(Place),
     /// It waits for a place in the backlog.
     Room(Room),
     /// There is no place for it.
@@ -136,40 +138,48 @@ impl Table {
     ) -> Hold {
         let limits = &self.config.limits;
         let held = self.run(|state, now, effects| {
+            effects.in_task = waker.is_some();
             state.sweep(now, effects);
-            let waited = state.room.remove(&id);
-            effects.wakers.extend(waited.and_then(|of| of.waker));
+            let place = || Place::new(self.clone(), destination.clone(), id);
             match state.links.get(destination) {
                 // It waited for a place, and was given one.
                 Some(entry) if entry.link.has(id) => {
                     state.given.remove(&id);
-                    return Hold::Held(Place::new(self.clone(), destination.clone(), id));
+                    return Hold::Held(place());
                 }
                 Some(entry) if !entry.link.is_open() => {}
                 _ => return Hold::Open,
             }
-            if !owned && !limits.have_room(0, 0, size) {
-                return Hold::Full;
-            }
-            let wait = self.config.when_full == WhenFull::Wait;
-            let outranked = wait && state.room.range(..id).next().is_some();
-            while !owned && (outranked || !limits.have_room(state.held, state.bytes, size)) {
-                match self.config.when_full {
-                    WhenFull::DropOldest if state.drop_oldest(now, effects) => {}
-                    WhenFull::Wait if state.lapse(now, effects) => {}
-                    WhenFull::Wait => {
-                        let applicant = Applicant::new(destination, size, broke, waker);
-                        let again = state.wait(id, applicant);
-                        let room = Room::new(self.clone(), destination.clone(), id, again);
-                        return Hold::Room(room);
-                    }
-                    WhenFull::Reject | WhenFull::DropOldest => return Hold::Full,
+            let room = |held, bytes| owned || limits.have_room(held, bytes, size);
+            let wait = !owned && self.config.when_full == WhenFull::Wait && room(0, 0);
+            if wait {
+                while state.lapse(now, effects) {}
+                let first = state.room.keys().next().is_none_or(|first| id < *first);
+                if !first || !room(state.held, state.bytes) {
+                    let applicant = Applicant::new(destination, size, broke, waker);
+                    let again = state.wait(id, applicant, effects);
+                    state.admit_wanted(destination, now, effects);
+                    let room = Room::new(self.clone(), destination.clone(), id, again);
+                    return Hold::Room(room);
                 }
+            } else if self.config.when_full == WhenFull::DropOldest
+                && room(state.flying, state.flying_bytes)
+            {
+                while !room(state.held, state.bytes) && state.drop_oldest(now, effects) {}
+            }
+            if !room(state.held, state.bytes) {
+                let probes = state.link(destination, effects, |entry, _| {
+                    entry.link.probe_unheld(id, now)
+                });
+                let unheld = || Place::unheld(self.clone(), destination.clone(), id);
+                return probes
+                    .filter(|probes| *probes)
+                    .map_or(Hold::Full, |_| Hold::Probe(unheld()));
             }
             state.link(destination, effects, |entry, wakes| {
                 entry.link.join(id, size, broke, now, wakes);
             });
-            Hold::Held(Place::new(self.clone(), destination.clone(), id))
+            Hold::Held(place())
         });
         if let (Hold::Held(_), Some(observer)) = (&held, &self.config.observer) {
             observer.held(destination);
@@ -300,6 +310,10 @@ impl Table {
             state.link(destination, effects, |entry, wakes| {
                 entry.link.pass_on(now, wakes)
             });
+            while state.lapse(now, effects) {}
+            state.admit_wanted(destination, now, effects);
+            // Whoever of them is not stalled looks again, and then it is watched again.
+            state.wake_room(effects);
         });
     }
 
@@ -359,6 +373,8 @@ impl Table {
         };
         effects.wakes.into_iter().for_each(Waker::wake);
         for (watchdog, at, slack) in effects.watches.into_iter().chain(effects.watch) {
+            // One that is late already is not late for the first time.
+            let at = at.max(now.saturating_add(MIN_DELAY));
             if let Some(at) = self.instant(at) {
                 let set = watchdog.watch(at, slack, effects.in_task);
                 if !set && effects.passes {

@@ -2,6 +2,7 @@
 //! number, and whom to wake goes out as a list.
 #![doc = include_str!("diagram.md")]
 
+mod room;
 mod turns;
 mod view;
 
@@ -60,6 +61,10 @@ pub(crate) struct Link<W> {
     /// Verdicts that their waiters have not heard yet.
     failed: BTreeMap<Id, Reason>,
     bytes: usize,
+    /// The part of them that is in flight.
+    flying_bytes: usize,
+    /// Those who wait until there is a place for them. They come before new calls, too.
+    applicants: BTreeSet<Id>,
     /// The two in line who have timers, and what they were told, or will be when they ask: whoever
     /// has to be told something else is woken.
     told: [Option<(Id, Answer)>; 2],
@@ -194,6 +199,8 @@ impl<W> Link<W> {
             woken: BTreeSet::new(),
             failed: BTreeMap::new(),
             bytes: 0,
+            flying_bytes: 0,
+            applicants: BTreeSet::new(),
             told: [None, None],
             recoveries: 0,
             head_next: false,
@@ -204,6 +211,7 @@ impl<W> Link<W> {
 
     /// A request that has no place yet joins the backlog, at the place of its number.
     pub(crate) fn join(&mut self, id: Id, size: usize, broke: u32, now: Time, wakes: &mut Vec<W>) {
+        self.applicants.remove(&id);
         self.bytes += size;
         let wake = None;
         self.waiting.insert(id, Waiter { wake, size, broke });
@@ -222,6 +230,9 @@ impl<W> Link<W> {
         if let Some(reason) = self.failed.remove(&id) {
             return Answer::Fail(reason);
         }
+        if self.is_unheld_probe(id, ends) {
+            return Answer::Go { probe: true };
+        }
         if let Some(waiter) = self.skipped.remove(&id) {
             self.waiting.insert(id, waiter);
             self.settle(now, wakes);
@@ -231,6 +242,9 @@ impl<W> Link<W> {
             let probe = !self.is_up();
             self.settle(now, wakes);
             return Answer::Go { probe };
+        }
+        if !self.waiting.contains_key(&id) {
+            return self.without_place();
         }
         self.settle(now, wakes);
         if let Some(waiter) = self.waiting.get_mut(&id) {

@@ -32,7 +32,8 @@ impl<W> Link<W> {
     /// When both in line, who have timers, have let a turn pass while others wait behind them.
     pub(crate) fn overdue(&self) -> Option<Time> {
         let [_, overdue] = self.due();
-        let overdue = overdue.filter(|_| self.waiting.len() > 2)?;
+        let others = self.waiting.len() > 2 || !self.applicants.is_empty();
+        let overdue = overdue.filter(|_| others)?;
         Some(overdue.saturating_add(self.patience()))
     }
 
@@ -184,7 +185,8 @@ impl<W> Link<W> {
         let pause = self.patience();
         let longer = pause.saturating_mul(1 << beyond.min(10));
         let pause = longer.min(LONGEST_PAUSE).max(pause);
-        self.probed.map_or(Time::ZERO, |at| at.saturating_add(pause))
+        self.probed
+            .map_or(Time::ZERO, |at| at.saturating_add(pause))
     }
 
     /// What `id` is told when it asks and it is not its turn yet.
@@ -233,6 +235,7 @@ impl<W> Link<W> {
                 in_company: false,
                 woken: None,
             };
+            self.flying_bytes += flight.size;
             self.flying.insert(id, flight);
         }
         match &mut self.phase {
@@ -281,6 +284,7 @@ impl<W> Link<W> {
         self.suspect.take_if(|suspect| *suspect == id);
         let flight = self.flying.remove(&id)?;
         self.bytes -= flight.size;
+        self.flying_bytes -= flight.size;
         if let Some(at) = flight.woken {
             self.woken.remove(&(at, id));
         }
@@ -328,7 +332,7 @@ impl<W> Link<W> {
         } = &mut self.phase
         {
             match self.waiting.keys().next() {
-                None => {
+                None if self.applicants.is_empty() => {
                     self.phase = Phase::Up;
                     let skipped = self.skipped.values_mut();
                     wakes.extend(skipped.filter_map(|waiter| waiter.wake.take()));
@@ -337,7 +341,7 @@ impl<W> Link<W> {
                     let (of, given, taken) = (*next, now, false);
                     *turn = Some(Turn { of, given, taken });
                 }
-                Some(_) => {}
+                _ => {}
             }
         }
         let told = self.line().map(|id| id.map(|id| (id, self.alarm(id))));

@@ -49,6 +49,11 @@ impl<W> Link<W> {
         self.bytes
     }
 
+    /// Those of them in flight, and their bytes.
+    pub(crate) fn in_flight(&self) -> (usize, usize) {
+        (self.flying.len(), self.flying_bytes)
+    }
+
     pub(crate) fn oldest_waiting(&self) -> Option<Id> {
         let first = |waiters: &BTreeMap<Id, Waiter<W>>| waiters.keys().next().copied();
         [first(&self.waiting), first(&self.skipped)]
@@ -67,6 +72,7 @@ impl<W> Link<W> {
             Phase::Down { probe_at } => (probe_at, STALE),
             Phase::Probing { .. } | Phase::Draining { .. } => return false,
         };
-        self.held() == 0 && self.failed.is_empty() && now.saturating_sub(last) >= keep
+        let idle = self.held() == 0 && self.applicants.is_empty();
+        idle && self.failed.is_empty() && now.saturating_sub(last) >= keep
     }
 }

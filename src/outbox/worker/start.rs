@@ -43,7 +43,7 @@ where
             true => table.hold(&self.destination, id, size, 0, None, true),
         };
         let start = match hold {
-            Hold::Held(place) => Start::Held(place),
+            Hold::Held(place) | Hold::Probe(place) => Start::Held(place),
             Hold::Room(_) | Hold::Full => Start::Now,
             Hold::Open => {
                 if self.waits_for_call() {
