@@ -64,6 +64,9 @@ fn walk_from(
                 if next.is_none() {
                     hidden::inspect(error, &mut context);
                 }
+                if !is_pointer(error) {
+                    context.set_foreign();
+                }
                 next
             }
             Flow::Next => below(error),
@@ -110,6 +113,11 @@ pub(super) fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Err
         return Some(&**shared);
     }
     error.source()
+}
+
+/// Whether it says nothing of its own, as [`below`] sees it.
+fn is_pointer(error: &(dyn Error + 'static)) -> bool {
+    error.is::<Arc<dyn Error + Send + Sync>>() || error.is::<Arc<dyn Error>>()
 }
 
 /// The error as an `E`, also if it is an `Arc<E>` or a `Box<E>`. (Both are errors of their own whose
