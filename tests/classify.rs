@@ -6,6 +6,7 @@
 
 mod classify {
     mod chains;
+    mod foreign;
     mod generator;
     mod hidden;
     mod negatives;
