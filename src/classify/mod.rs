@@ -124,6 +124,8 @@
     )
 ))]
 mod alert;
+#[cfg(feature = "async-nats")]
+mod async_nats;
 mod conn_error;
 mod context;
 mod dns;
@@ -139,6 +141,8 @@ mod hyper;
 #[cfg(feature = "hyper-util")]
 mod hyper_util;
 mod io;
+#[cfg(feature = "lapin")]
+mod lapin;
 #[cfg(feature = "native-tls")]
 mod native_tls;
 mod own;
@@ -146,6 +150,8 @@ mod own;
 mod redis;
 #[cfg(any(feature = "reqwest", feature = "reqwest-0-12"))]
 mod reqwest;
+#[cfg(feature = "rumqttc")]
+mod rumqttc;
 #[cfg(feature = "rustls")]
 mod rustls;
 #[cfg(any(feature = "sqlx", feature = "tokio-postgres"))]
@@ -204,6 +210,12 @@ const FAMILIES: &[walk::Inspect] = &[
     tokio_tungstenite::inspect,
     #[cfg(feature = "ureq")]
     ureq::inspect,
+    #[cfg(feature = "async-nats")]
+    async_nats::inspect,
+    #[cfg(feature = "lapin")]
+    lapin::inspect,
+    #[cfg(feature = "rumqttc")]
+    rumqttc::inspect,
 ];
 
 /// Whether it comes from a client that may have followed redirects, whatever the request's type says:
