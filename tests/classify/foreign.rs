@@ -6,9 +6,12 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use tower_conn_retry::ConnErrorKind::Dns;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_conn_retry::ConnErrorKind::{Dns, Refused};
 use tower_conn_retry::Sent::{Maybe, No};
-use tower_conn_retry::{BoxError, ConnectError, DefaultPolicy, classify};
+use tower_conn_retry::{
+    BoxError, ConnectError, DefaultPolicy, Reason, Replayable, RetryOnConnErr, classify,
+};
 
 use super::wrappings::Outer;
 
@@ -104,5 +107,45 @@ fn neither_is_a_handshake() {
     assert_eq!(
         sent(anyhow::Error::new(bad()).context("posting").into()),
         Some(Maybe)
+    );
+}
+
+/// What the request's type can say where the error shows nothing, as that of tower-http's
+/// `FollowRedirect`.
+#[tokio::test]
+async fn a_request_that_may_be_redirected() {
+    struct Order;
+
+    impl Replayable for Order {
+        fn try_clone(&self) -> Option<Self> {
+            Some(Self)
+        }
+
+        fn is_idempotent(&self) -> bool {
+            false
+        }
+
+        fn may_redirect(&self) -> bool {
+            true
+        }
+    }
+
+    let refused = service_fn(async |_: Order| {
+        let error = io::Error::from(io::ErrorKind::ConnectionRefused);
+        Err::<(), _>(ConnectError::new(error))
+    });
+    let layer = || RetryOnConnErr::new().max_attempts(1);
+    let error = layer().layer(refused).oneshot(Order).await.unwrap_err();
+    assert_eq!(
+        (error.sent(), error.reason()),
+        (Maybe, Reason::NotIdempotent)
+    );
+    let found = error.conn_error().unwrap();
+    assert_eq!((found.kind(), found.sent()), (Refused, No));
+    let layer = layer().redirects_off();
+    let error = layer.layer(refused).oneshot(Order).await.unwrap_err();
+    assert_eq!(
+        (error.sent(), error.reason()),
+        (No, Reason::AttemptsExhausted)
     );
 }
