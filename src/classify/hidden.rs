@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::context::Context;
 use super::dns;
-use super::io::{CONNECTION_KINDS, note_hidden_error};
+use super::io::{CONNECTION_KINDS, CUT_FRAME, note_hidden_error};
 use super::text::Text;
 use super::{ConnErrorKind, Outlook};
 
@@ -38,6 +38,8 @@ pub(super) fn inspect(error: &(dyn Error + 'static), context: &mut Context) {
         note_hidden_error(&kind.into(), context);
     } else if let Some(outlook) = shown.resolution() {
         context.note_outlook(ConnErrorKind::Dns, outlook);
+    } else if shown.is_cut_frame() {
+        context.note(ConnErrorKind::Closed);
     } else if shown.is_elapsed() {
         context.note(ConnErrorKind::Timeout);
     } else if let Some(outlook) = shown.handshake() {
@@ -129,6 +131,12 @@ impl Shown {
             find(self.display(), message).is_some() && find(self.display(), begin).is_none()
         };
         message.strip_prefix(prefix).filter(|_| is_shown)
+    }
+
+    /// A stream that ended within a frame of tokio-util's.
+    fn is_cut_frame(&self) -> bool {
+        let rest = self.custom(io::ErrorKind::Other, CUT_FRAME);
+        rest.is_some_and(<[u8]>::is_empty)
     }
 
     fn is_elapsed(&self) -> bool {

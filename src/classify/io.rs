@@ -58,10 +58,12 @@ pub(super) fn note_system_error(io: &io::Error, context: &mut Context) {
     }
 }
 
+/// tokio-util's text for it, see [`is_cut_frame`].
+pub(super) const CUT_FRAME: &[u8] = b"bytes remaining on stream";
+
 /// Whether it is what tokio-util's `Framed` makes of a stream that ends within a frame, unless the
 /// codec has a word of its own for that: a kind and a text that it has in common with nothing else.
 fn is_cut_frame(io: &io::Error) -> bool {
-    const TEXT: &[u8] = b"bytes remaining on stream";
     if io.kind() != io::ErrorKind::Other {
         return false;
     }
@@ -69,7 +71,7 @@ fn is_cut_frame(io: &io::Error) -> bool {
         return false;
     };
     // One that holds another error may show that one's text.
-    below(inner).is_none() && Text::of(inner).is_some_and(|text| text.as_bytes() == TEXT)
+    below(inner).is_none() && Text::of(inner).is_some_and(|text| text.as_bytes() == CUT_FRAME)
 }
 
 /// As [`note_system_error`], of one that is only seen by its texts: those are no proof.

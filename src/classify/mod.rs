@@ -259,15 +259,19 @@ const FAMILIES: &[walk::Inspect] = &[
 ];
 
 /// Whether it comes from a client that may have followed redirects, whatever the request's type says:
-/// an `http::Request` may be made reqwest's further in.
+/// an `http::Request` may be made reqwest's further in, and a client that nothing is known about may
+/// be made of hyper-util's, and of a layer that follows redirects or tries again.
 pub(crate) fn may_have_redirected(error: &(dyn Error + 'static)) -> bool {
     #[cfg(any(feature = "reqwest", feature = "reqwest-0-12"))]
-    return steps(error).any(reqwest::is_error);
-    #[cfg(not(any(feature = "reqwest", feature = "reqwest-0-12")))]
-    {
-        let _ = error;
-        false
+    if steps(error).any(reqwest::is_error) {
+        return true;
     }
+    #[cfg(feature = "hyper-util")]
+    if walk::foreign_steps(error).any(hyper_util::is_error) {
+        return true;
+    }
+    let _ = error;
+    false
 }
 
 /// What this error says about the connection, if it is about the connection at all.

@@ -88,6 +88,20 @@ pub(crate) fn steps<'a>(
     std::iter::successors(Some(error), |error| below(*error)).take(MAX_STEPS)
 }
 
+/// Those below an error of a type that nothing is known about.
+#[cfg(feature = "hyper-util")]
+pub(super) fn foreign_steps<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let is_known = |error: &&(dyn Error + 'static)| is_pointer(*error) || !is_foreign(*error);
+    steps(error).skip_while(is_known).skip(1)
+}
+
+#[cfg(feature = "hyper-util")]
+fn is_foreign(error: &(dyn Error + 'static)) -> bool {
+    matches!(inspect(error, &mut Context::default()), Flow::Pass)
+}
+
 fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
     for family in FAMILIES {
         match family(error, context) {

@@ -7,8 +7,8 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use tower::{Layer, ServiceExt, service_fn};
-use tower_conn_retry::ConnErrorKind::{Dns, Refused};
-use tower_conn_retry::Sent::{Maybe, No};
+use tower_conn_retry::ConnErrorKind::Dns;
+use tower_conn_retry::Sent::{self, Maybe, No};
 use tower_conn_retry::{
     BoxError, ConnectError, DefaultPolicy, Reason, Replayable, RetryOnConnErr, classify,
 };
@@ -110,42 +110,75 @@ fn neither_is_a_handshake() {
     );
 }
 
+struct Order {
+    may_redirect: bool,
+}
+
+impl Replayable for Order {
+    fn try_clone(&self) -> Option<Self> {
+        Some(Self { ..*self })
+    }
+
+    fn is_idempotent(&self) -> bool {
+        false
+    }
+
+    fn may_redirect(&self) -> bool {
+        self.may_redirect
+    }
+}
+
+/// What comes of this error, if nobody promises that there are no redirects, and if somebody does.
+async fn verdicts(may_redirect: bool, error: impl Fn() -> BoxError) -> [(Sent, Reason); 2] {
+    let layer = || RetryOnConnErr::new().max_attempts(1);
+    let error = &error;
+    let verdict = async |layer: RetryOnConnErr| {
+        let service = service_fn(|_: Order| std::future::ready(Err::<(), _>(error())));
+        let order = Order { may_redirect };
+        let error = layer.layer(service).oneshot(order).await.unwrap_err();
+        assert_eq!(error.conn_error().map(|found| found.sent()), Some(No));
+        (error.sent(), error.reason())
+    };
+    [
+        verdict(layer()).await,
+        verdict(layer().redirects_off()).await,
+    ]
+}
+
+const DOUBT: (Sent, Reason) = (Maybe, Reason::NotIdempotent);
+const PROOF: (Sent, Reason) = (No, Reason::AttemptsExhausted);
+
 /// What the request's type can say where the error shows nothing, as that of tower-http's
 /// `FollowRedirect`.
 #[tokio::test]
 async fn a_request_that_may_be_redirected() {
-    struct Order;
+    let refused = || {
+        BoxError::from(ConnectError::new(io::Error::from(
+            io::ErrorKind::ConnectionRefused,
+        )))
+    };
+    assert_eq!(verdicts(true, refused).await, [DOUBT, PROOF]);
+    assert_eq!(verdicts(false, refused).await, [PROOF, PROOF]);
+}
 
-    impl Replayable for Order {
-        fn try_clone(&self) -> Option<Self> {
-            Some(Self)
-        }
+/// As octocrab is.
+#[cfg(feature = "hyper-util")]
+#[tokio::test]
+async fn a_client_that_is_made_of_hyper_utils_may_follow_redirects() {
+    use std::sync::Arc;
 
-        fn is_idempotent(&self) -> bool {
-            false
-        }
+    use hyper_util::client::legacy::Client;
+    use hyper_util::rt::TokioExecutor;
 
-        fn may_redirect(&self) -> bool {
-            true
-        }
-    }
-
-    let refused = service_fn(async |_: Order| {
-        let error = io::Error::from(io::ErrorKind::ConnectionRefused);
-        Err::<(), _>(ConnectError::new(error))
-    });
-    let layer = || RetryOnConnErr::new().max_attempts(1);
-    let error = layer().layer(refused).oneshot(Order).await.unwrap_err();
-    assert_eq!(
-        (error.sent(), error.reason()),
-        (Maybe, Reason::NotIdempotent)
-    );
-    let found = error.conn_error().unwrap();
-    assert_eq!((found.kind(), found.sent()), (Refused, No));
-    let layer = layer().redirects_off();
-    let error = layer.layer(refused).oneshot(Order).await.unwrap_err();
-    assert_eq!(
-        (error.sent(), error.reason()),
-        (No, Reason::AttemptsExhausted)
-    );
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let client = Client::builder(TokioExecutor::new()).build_http::<String>();
+    let url = format!("http://{}/", address.unwrap()).parse().unwrap();
+    let refused = Arc::new(client.get(url).await.unwrap_err());
+    let plain = || BoxError::from(io::Error::other(refused.clone()));
+    assert_eq!(verdicts(false, plain).await, [PROOF, PROOF]);
+    let wrapped = || BoxError::from(io::Error::other(Outer(plain())));
+    assert_eq!(verdicts(false, wrapped).await, [DOUBT, PROOF]);
+    // Someone else's error within the client is not.
+    let marked = || BoxError::from(Outer(Box::new(ConnectError::new("no idea"))));
+    assert_eq!(verdicts(false, marked).await, [PROOF, PROOF]);
 }

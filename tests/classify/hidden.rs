@@ -46,9 +46,16 @@ fn errors() -> Vec<(fn() -> io::Error, ConnErrorKind)> {
     errors
 }
 
+/// What tokio-util makes of a stream that ends within a frame. The one text that is evidence by itself,
+/// so that it can't be told from the same text in an `io::Error` of that kind.
+fn cut_frame() -> io::Error {
+    io::Error::other("bytes remaining on stream")
+}
+
 #[test]
 fn what_an_error_shows_is_seen() {
-    for (error, kind) in errors() {
+    let cut_frame = (cut_frame as fn() -> io::Error, Closed);
+    for (error, kind) in errors().into_iter().chain([cut_frame]) {
         let expected = Some(ConnError::new(kind));
         assert_eq!(classify(&Transparent(error())), expected, "{kind:?}");
         assert_eq!(classify(&NoSource::Io(error())), expected, "{kind:?}");
@@ -248,6 +255,7 @@ fn forgeries() -> Vec<String> {
     let uncategorized = io::Error::from_raw_os_error(i32::MAX).kind();
     let mut errors: Vec<io::Error> = errors().into_iter().map(|(error, _)| error()).collect();
     errors.push(io::Error::new(uncategorized, dns));
+    errors.push(cut_frame());
     for error in errors {
         forgeries.extend([
             format!("{error}"),
