@@ -82,12 +82,12 @@
 //!   makes the connection can still say so, with a [`ConnectError`](crate::ConnectError), and so can a
 //!   recogniser.
 //! - nothing is proof in the errors of redis, ureq 3, lapin, and rumqttc's event loop.
-//! - for reqwest, and for all that is made with it, this is about the *last hop*; an earlier one may
-//!   have been read. The layer takes care of that, whatever the request's type is:
-//!   [`redirects_off`](crate::RetryOnConnErr::redirects_off).
-//! - other clients on hyper-util may follow redirects in a layer of their own (tower-http's
-//!   `FollowRedirect`, octocrab), of which the error shows nothing. Put this crate's layer below
-//!   that one, or say so with the request:
+//! - for reqwest, and for clients that are made of it or of hyper-util's (octocrab, kube), this is
+//!   about the *last hop*; an earlier one may have been read. The layer takes it as [`Sent::Maybe`],
+//!   whatever the request's type is, unless
+//!   [`redirects_off`](crate::RetryOnConnErr::redirects_off) is promised.
+//! - of a layer around hyper-util's client that follows redirects (tower-http's `FollowRedirect`) the
+//!   error shows nothing. Put this crate's layer below that one, or say so with the request:
 //!   [`may_redirect`](crate::Replayable::may_redirect).
 //!
 //! # A recogniser
@@ -129,8 +129,12 @@
 //! | client | what is not seen | how it says so |
 //! |---|---|---|
 //! | jsonrpsee | silence | `ClientError::RequestTimeout` (`RestartNeeded` comes for bad answers, too) |
+//! | fred | all | `Error::kind()`: `IO`, `Timeout`, `Canceled` |
+//! | ldap3 | closed | `LdapError::ResultRecv`, `OpSend` |
+//! | tarpc | closed; silence | `RpcError::Shutdown`; `DeadlineExceeded` |
+//! | tokio-modbus | closed | an `io::Error` of whatever errno came last |
 //! | fastwebsockets | closed | `WebSocketError::UnexpectedEOF` |
-//! | isahc | all | `ErrorKind`, or the `curl::Error` below it |
+//! | isahc, curl | all | `ErrorKind`, or the `curl::Error` below it |
 //! | lettre | closed | `Error::is_response()` with the text `incomplete response` below |
 //! | mongodb | no server in time | `ErrorKind::ServerSelection` |
 //! | scylla | closed while connecting | `BrokenConnectionErrorKind` |
