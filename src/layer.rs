@@ -208,8 +208,13 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
     }
 
     /// Promises that the wrapped client follows no redirects (reqwest: built with
-    /// `redirect::Policy::none()`). Then its failed connect proves that the request was not sent,
-    /// and requests that are not idempotent are replayed after it.
+    /// `redirect::Policy::none()`), and does not try again by itself what may have been sent. Then its
+    /// failed connect proves that the request was not sent, and requests that are not idempotent are
+    /// replayed after it.
+    ///
+    /// Only needed where something may redirect: with reqwest, with requests that say
+    /// [so](crate::Replayable::may_redirect), and where hyper-util's error is below one of a type that
+    /// nothing is known about, as in clients that are made of it (and in an error enum of your own).
     #[must_use]
     pub fn redirects_off(mut self) -> Self {
         self.config.redirects_off = true;

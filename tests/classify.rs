@@ -6,6 +6,7 @@
 
 mod classify {
     mod chains;
+    mod foreign;
     mod generator;
     mod hidden;
     mod negatives;
@@ -14,6 +15,8 @@ mod classify {
     mod sockets;
     mod wrappings;
 
+    #[cfg(feature = "_tests")]
+    mod async_nats;
     #[cfg(all(feature = "h2", feature = "hyper"))]
     mod h2;
     #[cfg(feature = "hickory")]
@@ -22,6 +25,8 @@ mod classify {
     mod http_server;
     #[cfg(feature = "hyper-util")]
     mod hyper_util;
+    #[cfg(feature = "_tests")]
+    mod lapin;
     #[cfg(all(feature = "native-tls", feature = "rustls"))]
     mod native_tls;
     #[cfg(feature = "_tests")]
@@ -32,6 +37,8 @@ mod classify {
     mod redis;
     #[cfg(feature = "reqwest")]
     mod reqwest;
+    #[cfg(feature = "_tests")]
+    mod rumqttc;
     #[cfg(feature = "rustls")]
     mod rustls;
     #[cfg(feature = "_tests")]

@@ -1,4 +1,4 @@
-//! An `io::Error` (or a timer's) that an error holds and shows, but does not pass on.
+//! An `io::Error` (or a timer's, or a handshake's of rustls) that an error holds and shows, but does not pass on.
 //!
 //! `#[error(transparent)]` of thiserror passes on the *source* of what it holds, and so does an
 //! `anyhow::Error` without context once it is boxed; some libraries' errors have no `source()` at
@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::context::Context;
 use super::dns;
-use super::io::{CONNECTION_KINDS, note_hidden_error};
+use super::io::{CONNECTION_KINDS, CUT_FRAME, note_hidden_error};
 use super::text::Text;
 use super::{ConnErrorKind, Outlook};
 
@@ -38,8 +38,12 @@ pub(super) fn inspect(error: &(dyn Error + 'static), context: &mut Context) {
         note_hidden_error(&kind.into(), context);
     } else if let Some(outlook) = shown.resolution() {
         context.note_outlook(ConnErrorKind::Dns, outlook);
+    } else if shown.is_cut_frame() {
+        context.note(ConnErrorKind::Closed);
     } else if shown.is_elapsed() {
         context.note(ConnErrorKind::Timeout);
+    } else if let Some(outlook) = shown.handshake() {
+        context.note_outlook(ConnErrorKind::Tls, outlook);
     }
 }
 
@@ -129,6 +133,12 @@ impl Shown {
         message.strip_prefix(prefix).filter(|_| is_shown)
     }
 
+    /// A stream that ended within a frame of tokio-util's.
+    fn is_cut_frame(&self) -> bool {
+        let rest = self.custom(io::ErrorKind::Other, CUT_FRAME);
+        rest.is_some_and(<[u8]>::is_empty)
+    }
+
     fn is_elapsed(&self) -> bool {
         struct Elapsed(());
         impl fmt::Debug for Elapsed {
@@ -142,6 +152,42 @@ impl Shown {
             .flatten()
             .any(|text| self.display() == text)
             && self.debug_holds(&Elapsed(()))
+    }
+
+    /// What a bad certificate that is shown here, or a peer that does not speak TLS, means.
+    #[cfg(feature = "rustls")]
+    fn handshake(&self) -> Option<Outlook> {
+        use rustls::{CertificateError, Error, InvalidMessage};
+        // Nearly all errors have neither.
+        find_unquoted(self.debug(), b"Invalid")?;
+        let plain = Error::InvalidMessage(InvalidMessage::InvalidContentType);
+        if self.holds(&plain, &plain) {
+            return Some(Outlook::Permanent);
+        }
+        // Some of them have details, so that only the beginnings are compared.
+        let clock = Error::InvalidCertificate(CertificateError::NotValidYet);
+        let display = Text::start_of(format_args!("{clock}"));
+        let debug = Text::start_of(format_args!("{clock:?}"));
+        let display = before(display.as_bytes(), b": ")?;
+        let kind = before(debug.as_bytes(), b"NotValidYet")?;
+        let holds = find(self.display(), display).is_some()
+            && find(self.debug(), display).is_none()
+            && find(self.display(), kind).is_none();
+        let at = find_unquoted(self.debug(), kind).filter(|_| holds)?;
+        let is_clock = self
+            .debug()
+            .get(at + kind.len()..)?
+            .starts_with(b"NotValidYet");
+        Some(if is_clock {
+            Outlook::Transient
+        } else {
+            Outlook::Permanent
+        })
+    }
+
+    #[cfg(not(feature = "rustls"))]
+    fn handshake(&self) -> Option<Outlook> {
+        None
     }
 
     /// Whether both texts show it, each in its own way.
@@ -189,6 +235,11 @@ fn find_unquoted(text: &[u8], part: &[u8]) -> Option<usize> {
         escaped = quoted && byte == b'\\' && !escaped;
     }
     None
+}
+
+#[cfg(feature = "rustls")]
+fn before<'a>(text: &'a [u8], part: &[u8]) -> Option<&'a [u8]> {
+    text.get(..find(text, part)?)
 }
 
 fn after_last<'a>(text: &'a [u8], part: &[u8]) -> Option<&'a [u8]> {

@@ -44,3 +44,8 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
     }
     Flow::Pass
 }
+
+/// Whether it is an error of hyper-util's pooled client.
+pub(super) fn is_error(error: &(dyn Error + 'static)) -> bool {
+    cast::<legacy::Error>(error).is_some()
+}

@@ -5,7 +5,8 @@ use std::io;
 
 use super::context::Context;
 use super::errno;
-use super::walk::{Flow, cast};
+use super::text::Text;
+use super::walk::{Flow, below, cast};
 use super::{ConnErrorKind, Outlook};
 
 /// What a system error means.
@@ -41,6 +42,7 @@ pub(super) fn note_system_error(io: &io::Error, context: &mut Context) {
         None if context.is_below_h2() && io.kind() == io::ErrorKind::BrokenPipe => {
             Some(Meaning::Conn(ConnErrorKind::Closed))
         }
+        None if is_cut_frame(io) => Some(Meaning::Conn(ConnErrorKind::Closed)),
         None => by_kind(io.kind()),
     };
     match meaning {
@@ -49,11 +51,27 @@ pub(super) fn note_system_error(io: &io::Error, context: &mut Context) {
             context.note_outlook(kind, outlook);
         }
         Some(Meaning::Dns(outlook)) => {
-            context.set_connecting();
+            context.set_connecting_by_kind();
             context.note_outlook(ConnErrorKind::Dns, outlook);
         }
         Some(Meaning::Connecting(..)) | None => {}
     }
+}
+
+/// tokio-util's text for it, see [`is_cut_frame`].
+pub(super) const CUT_FRAME: &[u8] = b"bytes remaining on stream";
+
+/// Whether it is what tokio-util's `Framed` makes of a stream that ends within a frame, unless the
+/// codec has a word of its own for that: a kind and a text that it has in common with nothing else.
+fn is_cut_frame(io: &io::Error) -> bool {
+    if io.kind() != io::ErrorKind::Other {
+        return false;
+    }
+    let Some(inner) = io.get_ref() else {
+        return false;
+    };
+    // One that holds another error may show that one's text.
+    below(inner).is_none() && Text::of(inner).is_some_and(|text| text.as_bytes() == CUT_FRAME)
 }
 
 /// As [`note_system_error`], of one that is only seen by its texts: those are no proof.

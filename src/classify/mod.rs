@@ -42,9 +42,10 @@
 //! | while connecting only: EACCES, EPERM, EAFNOSUPPORT | [`Local`] | permanent |
 //! | while connecting only: EADDRINUSE | [`AddressUnavailable`] | transient |
 //! | while connecting only: ENOENT (a Unix socket that is not there) | [`Refused`] | transient |
-//!
-//! | redis, tokio-postgres: a dropped connection; PostgreSQL: SQLSTATE 57P01, 57P02, 57P05, class 08; WebSockets: no close frame, or one already | [`Closed`] | transient |
-//! | PostgreSQL: SQLSTATE 57P03, 53300 (a server that takes no connection) | [`Refused`] | transient |
+//! | redis, tokio-postgres, lapin, rumqttc, async-nats: a dropped connection; a stream that ends within a frame of tokio-util's; WebSockets: no close frame, or one already | [`Closed`] | transient |
+//! | PostgreSQL: SQLSTATE 57P01, 57P02, 57P05, class 08; AMQP: 320 (connection forced); MQTT 5: a server that is busy or shuts down | [`Closed`] | transient |
+//! | PostgreSQL: SQLSTATE 57P03, 53300 (a server that takes no connection); MQTT: a server that is not available | [`Refused`] | transient |
+//! | AMQP: no heartbeat; MQTT: no answer to a ping; NATS: no answer to a request, no acknowledgement | [`Timeout`] | transient |
 //!
 //! The `io::ErrorKind`s and the Windows codes of the same meaning count in the same way. What is
 //! found further in wins over what is found further out, because libraries make up outer kinds.
@@ -64,17 +65,52 @@
 //! | below an error about a request that was handed back | hyper (`is_canceled`), [`NotSent`](crate::NotSent), [`Unsent`](crate::Unsent) |
 //! | without a connection | hyper-util (`connect_info`) |
 //! | above the last stream of a received GOAWAY, or a received REFUSED_STREAM (RFC 9113 §6.8, §8.7) | h2 |
-//! | a resolver's error | any |
-//! | a handshake's error | rustls, native-tls |
 //! | a connection that the server refused (57P03, 53300) | sqlx, tokio-postgres |
-//! | an HTTP upgrade that was not finished, a message after the close frame | tokio-tungstenite |
+//! | a resolver's error, below no error of an unknown type | any |
+//! | a handshake's error, the same | rustls, native-tls |
+//! | an HTTP upgrade that was not finished, a message after the close frame, the same | tokio-tungstenite |
+//! | an error of `connect`, the same | async-nats |
+//! | a message that was handed back, the same | rumqttc |
 //!
 //! All this is about the one exchange that failed. Where a call makes several (two statements, each on
 //! a connection that it gets first), nothing in the second one's error tells about the first: give
-//! each a call of its own. So it is with redirects: for reqwest this is about the *last hop*; an
-//! earlier one may have been read. Its requests are taken care of; for other clients that follow
-//! redirects by themselves (ureq 2, …) switch that off, or take [`Sent::No`] as
-//! [`Sent::Maybe`] in a [policy](crate::ConnErrorPolicy). Nothing is proof in an error of ureq 3's.
+//! each a call of its own. So it is with clients that follow redirects, or try again by themselves.
+//! Therefore
+//!
+//! - a resolver's or a handshake's error is no proof below an error of a type that nothing is known
+//!   about: the server that ureq 2, minreq or attohttpc was redirected *by* has read the request. Who
+//!   makes the connection can still say so, with a [`ConnectError`](crate::ConnectError), and so can a
+//!   recogniser.
+//! - nothing is proof in the errors of redis, ureq 3, lapin, and rumqttc's event loop.
+//! - for reqwest, and for clients that are made of it or of hyper-util's (octocrab, kube), this is
+//!   about the *last hop*; an earlier one may have been read. The layer takes it as [`Sent::Maybe`],
+//!   whatever the request's type is, unless
+//!   [`redirects_off`](crate::RetryOnConnErr::redirects_off) is promised.
+//! - of a layer around hyper-util's client that follows redirects (tower-http's `FollowRedirect`) the
+//!   error shows nothing. Put this crate's layer below that one, or say so with the request:
+//!   [`may_redirect`](crate::Replayable::may_redirect).
+//!
+//! # A recogniser
+//!
+//! What an error of another library says by a variant only takes five lines:
+//!
+//! ```
+//! use tower_conn_retry::{ConnError, ConnErrorKind, DefaultPolicy, RetryOnConnErr};
+//! # #[derive(Debug)]
+//! # enum MailError { Incomplete, Rejected(u16) }
+//! # impl std::fmt::Display for MailError {
+//! #     fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { Ok(()) }
+//! # }
+//! # impl std::error::Error for MailError {}
+//!
+//! let policy = DefaultPolicy::new().recognize(|error: &MailError| match error {
+//!     // Not `with_sent(Sent::No)`: it may have been in the middle of an answer.
+//!     MailError::Incomplete => Some(ConnError::new(ConnErrorKind::Closed)),
+//!     MailError::Rejected(_) => None, // an answer
+//! });
+//! let layer = RetryOnConnErr::new().policy(policy);
+//! # let _: RetryOnConnErr<_> = layer;
+//! ```
 //!
 //! # What can't be seen
 //!
@@ -92,10 +128,18 @@
 //!
 //! | client | what is not seen | how it says so |
 //! |---|---|---|
-//! | rumqttc | closed; silence | `StateError::ConnectionAborted`; `StateError::AwaitPingResp`, `ConnectionError::NetworkTimeout` |
-//! | async-nats | closed while connecting | `ConnectErrorKind::Io` with a text |
 //! | jsonrpsee | silence | `ClientError::RequestTimeout` (`RestartNeeded` comes for bad answers, too) |
+//! | fred | all | `Error::kind()`: `IO`, `Timeout`, `Canceled` |
+//! | ldap3 | closed | `LdapError::ResultRecv`, `OpSend` |
+//! | tarpc | closed; silence | `RpcError::Shutdown`; `DeadlineExceeded` |
+//! | tokio-modbus | closed | an `io::Error` of whatever errno came last |
 //! | fastwebsockets | closed | `WebSocketError::UnexpectedEOF` |
+//! | isahc, curl | all | `ErrorKind`, or the `curl::Error` below it |
+//! | lettre | closed | `Error::is_response()` with the text `incomplete response` below |
+//! | mongodb | no server in time | `ErrorKind::ServerSelection` |
+//! | scylla | closed while connecting | `BrokenConnectionErrorKind` |
+//! | tiberius | all after connecting | `Error::Io` with its `kind` |
+//! | hyper before 1.0, reqwest before 0.12 | closed; silence | `is_incomplete_message()`, `is_closed()`; `is_timeout()` |
 //! | bb8, deadpool | no connection in time (bb8: for any reason, a wrong password too) | `RunError::TimedOut`; `PoolError::Timeout` |
 //! | redis before 1.0 | most | `is_io_error()`, `is_timeout()` |
 //! | attohttpc, other blocking clients | a socket's own timeout | `io::ErrorKind::WouldBlock` |
@@ -124,6 +168,8 @@
     )
 ))]
 mod alert;
+#[cfg(feature = "async-nats")]
+mod async_nats;
 mod conn_error;
 mod context;
 mod dns;
@@ -139,6 +185,8 @@ mod hyper;
 #[cfg(feature = "hyper-util")]
 mod hyper_util;
 mod io;
+#[cfg(feature = "lapin")]
+mod lapin;
 #[cfg(feature = "native-tls")]
 mod native_tls;
 mod own;
@@ -146,6 +194,8 @@ mod own;
 mod redis;
 #[cfg(any(feature = "reqwest", feature = "reqwest-0-12"))]
 mod reqwest;
+#[cfg(feature = "rumqttc")]
+mod rumqttc;
 #[cfg(feature = "rustls")]
 mod rustls;
 #[cfg(any(feature = "sqlx", feature = "tokio-postgres"))]
@@ -204,18 +254,28 @@ const FAMILIES: &[walk::Inspect] = &[
     tokio_tungstenite::inspect,
     #[cfg(feature = "ureq")]
     ureq::inspect,
+    #[cfg(feature = "async-nats")]
+    async_nats::inspect,
+    #[cfg(feature = "lapin")]
+    lapin::inspect,
+    #[cfg(feature = "rumqttc")]
+    rumqttc::inspect,
 ];
 
 /// Whether it comes from a client that may have followed redirects, whatever the request's type says:
-/// an `http::Request` may be made reqwest's further in.
+/// an `http::Request` may be made reqwest's further in, and a client that nothing is known about may
+/// be made of hyper-util's, and of a layer that follows redirects or tries again.
 pub(crate) fn may_have_redirected(error: &(dyn Error + 'static)) -> bool {
     #[cfg(any(feature = "reqwest", feature = "reqwest-0-12"))]
-    return steps(error).any(reqwest::is_error);
-    #[cfg(not(any(feature = "reqwest", feature = "reqwest-0-12")))]
-    {
-        let _ = error;
-        false
+    if steps(error).any(reqwest::is_error) {
+        return true;
     }
+    #[cfg(feature = "hyper-util")]
+    if walk::foreign_steps(error).any(hyper_util::is_error) {
+        return true;
+    }
+    let _ = error;
+    false
 }
 
 /// What this error says about the connection, if it is about the connection at all.

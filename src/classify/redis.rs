@@ -1,5 +1,8 @@
 //! The Redis client. Most of its errors have the `io::Error` below them; the others are told by
 //! predicates. What the server answered (`LOADING`, `READONLY`, `MOVED`, …) is an answer.
+//!
+//! Nothing is proof: the client of a cluster tries again by itself, on another node, and the error is
+//! that of the last attempt.
 
 use std::error::Error;
 
@@ -13,6 +16,7 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
     let Some(redis) = cast::<RedisError>(error) else {
         return Flow::Pass;
     };
+    context.set_unproved();
     match redis.kind() {
         ErrorKind::Server(_) | ErrorKind::Extension => return Flow::NotConn,
         // No node of the cluster that it could be sent to has a connection.

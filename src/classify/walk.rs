@@ -64,6 +64,9 @@ fn walk_from(
                 if next.is_none() {
                     hidden::inspect(error, &mut context);
                 }
+                if !is_pointer(error) {
+                    context.set_foreign();
+                }
                 next
             }
             Flow::Next => below(error),
@@ -83,6 +86,20 @@ pub(crate) fn steps<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| below(*error)).take(MAX_STEPS)
+}
+
+/// Those below an error of a type that nothing is known about.
+#[cfg(feature = "hyper-util")]
+pub(super) fn foreign_steps<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let is_known = |error: &&(dyn Error + 'static)| is_pointer(*error) || !is_foreign(*error);
+    steps(error).skip_while(is_known).skip(1)
+}
+
+#[cfg(feature = "hyper-util")]
+fn is_foreign(error: &(dyn Error + 'static)) -> bool {
+    matches!(inspect(error, &mut Context::default()), Flow::Pass)
 }
 
 fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
@@ -110,6 +127,11 @@ pub(super) fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Err
         return Some(&**shared);
     }
     error.source()
+}
+
+/// Whether it says nothing of its own, as [`below`] sees it.
+fn is_pointer(error: &(dyn Error + 'static)) -> bool {
+    error.is::<Arc<dyn Error + Send + Sync>>() || error.is::<Arc<dyn Error>>()
 }
 
 /// The error as an `E`, also if it is an `Arc<E>` or a `Box<E>`. (Both are errors of their own whose

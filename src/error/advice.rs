@@ -8,8 +8,9 @@ use crate::{ConnErrorKind as Kind, Outlook, Reason};
 pub(super) fn advice(error: &Inner) -> Option<&'static str> {
     match error.reason {
         Reason::NotIdempotent if error.redirect_doubt => Some(
-            "to have such a request replayed, build the client with `redirect::Policy::none()` \
-             and promise `.redirects_off()`, or give it an `Idempotency-Key` header",
+            "to have such a request replayed, let the client follow no redirects (reqwest: \
+             `redirect::Policy::none()`) and promise `.redirects_off()`, or give it an \
+             `Idempotency-Key` header",
         ),
         Reason::NotIdempotent => Some(
             "to have such a request replayed, give it an idempotency key that the peer honours",

@@ -98,6 +98,29 @@ pub trait Replayable: Sized {
     /// Whether the wrapped client may follow redirects with it, so that a failed connect proves
     /// nothing about the first hop, which has read the request. Default: no. `reqwest::Request`:
     /// yes, unless [`redirects_off`](crate::RetryOnConnErr::redirects_off) is promised.
+    ///
+    /// Say yes where a layer within follows redirects, or a client that does is called:
+    ///
+    /// ```
+    /// use tower_conn_retry::Replayable;
+    ///
+    /// #[derive(Clone)]
+    /// struct Order(Vec<u8>);
+    ///
+    /// impl Replayable for Order {
+    ///     fn try_clone(&self) -> Option<Self> {
+    ///         Some(self.clone())
+    ///     }
+    ///
+    ///     fn is_idempotent(&self) -> bool {
+    ///         false
+    ///     }
+    ///
+    ///     fn may_redirect(&self) -> bool {
+    ///         true
+    ///     }
+    /// }
+    /// ```
     fn may_redirect(&self) -> bool {
         false
     }

@@ -46,9 +46,16 @@ fn errors() -> Vec<(fn() -> io::Error, ConnErrorKind)> {
     errors
 }
 
+/// What tokio-util makes of a stream that ends within a frame. The one text that is evidence by itself,
+/// so that it can't be told from the same text in an `io::Error` of that kind.
+fn cut_frame() -> io::Error {
+    io::Error::other("bytes remaining on stream")
+}
+
 #[test]
 fn what_an_error_shows_is_seen() {
-    for (error, kind) in errors() {
+    let cut_frame = (cut_frame as fn() -> io::Error, Closed);
+    for (error, kind) in errors().into_iter().chain([cut_frame]) {
         let expected = Some(ConnError::new(kind));
         assert_eq!(classify(&Transparent(error())), expected, "{kind:?}");
         assert_eq!(classify(&NoSource::Io(error())), expected, "{kind:?}");
@@ -81,6 +88,52 @@ async fn anyhow_without_context() {
     ] {
         let error = BoxError::from(error);
         assert_eq!(classify(&*error), Some(ConnError::new(Timeout)), "{error}");
+    }
+}
+
+/// As jsonrpsee's are. Not proof, as it would be in the open.
+#[cfg(feature = "rustls")]
+#[test]
+fn a_handshake_that_is_hidden() {
+    use rustls::{CertificateError, Error as Tls, InvalidMessage};
+    use tower_conn_retry::Outlook::{self, Permanent, Transient};
+
+    let name = rustls::pki_types::ServerName::try_from("robot.test").unwrap();
+    let context = CertificateError::NotValidForNameContext {
+        expected: name,
+        presented: vec!["DnsName(\"other.test\")".into()],
+    };
+    for (error, outlook) in [
+        (CertificateError::UnknownIssuer, Permanent),
+        (CertificateError::Expired, Permanent),
+        (CertificateError::NotValidYet, Transient),
+        (context, Permanent),
+    ] {
+        let error = || {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                Tls::InvalidCertificate(error.clone()),
+            )
+        };
+        let expected = ConnError::new(ConnErrorKind::Tls).with_outlook(outlook);
+        assert_eq!(
+            classify(&NoSource::Io(error())),
+            Some(expected),
+            "{:?}",
+            error()
+        );
+    }
+    let plain = Tls::InvalidMessage(InvalidMessage::InvalidContentType);
+    let error = NoSource::Io(io::Error::new(io::ErrorKind::InvalidData, plain));
+    let expected = ConnError::new(ConnErrorKind::Tls).with_outlook(Outlook::Permanent);
+    assert_eq!(classify(&error), Some(expected));
+    for other in [
+        Tls::BadMaxFragmentSize,
+        Tls::General("invalid peer certificate: UnknownIssuer".into()),
+        Tls::General("InvalidCertificate(UnknownIssuer)".into()),
+    ] {
+        let error = NoSource::Io(io::Error::other(other));
+        assert_eq!(classify(&error), None, "{error:?}");
     }
 }
 
@@ -178,10 +231,31 @@ fn forgeries() -> Vec<String> {
         "deadline has elapsed Elapsed(())".into(),
         "Elapsed(\n    (),\n)".into(),
     ];
+    for (display, debug) in [
+        (
+            "invalid peer certificate: UnknownIssuer",
+            "InvalidCertificate(UnknownIssuer)",
+        ),
+        (
+            "received corrupt message of type InvalidContentType",
+            "InvalidMessage(InvalidContentType)",
+        ),
+    ] {
+        forgeries.extend([
+            display.to_owned(),
+            debug.to_owned(),
+            format!("{display} {debug}"),
+            format!("{debug} {display}"),
+            format!("{debug} \"{display}\""),
+            format!("{display}\n\n{debug}"),
+            format!("{debug} {} {display}", "x".repeat(600)),
+        ]);
+    }
     let dns = "failed to lookup address information: Name or service not known";
     let uncategorized = io::Error::from_raw_os_error(i32::MAX).kind();
     let mut errors: Vec<io::Error> = errors().into_iter().map(|(error, _)| error()).collect();
     errors.push(io::Error::new(uncategorized, dns));
+    errors.push(cut_frame());
     for error in errors {
         forgeries.extend([
             format!("{error}"),

@@ -8,7 +8,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError, cmd};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
-use tower_conn_retry::ConnErrorKind::{self, BrokenPipe, Closed, Refused, Reset, Timeout};
+use tower_conn_retry::ConnErrorKind::{self, BrokenPipe, Closed, Dns, Refused, Reset, Timeout};
 use tower_conn_retry::{Sent, classify, is_conn_error};
 
 use super::process::{Process, free_address, skip};
@@ -55,6 +55,10 @@ fn assert_one_of(error: &RedisError, kinds: &[ConnErrorKind]) {
 async fn refused() {
     let error = connect(free_address()).await.map(|_| ()).unwrap_err();
     assert_one_of(&error, &[Refused]);
+    // No proof either: a cluster's client may have asked another node before.
+    let client = Client::open("redis://no-such-name.invalid/").unwrap();
+    let error = client.get_multiplexed_async_connection().await;
+    assert_one_of(&error.map(|_| ()).unwrap_err(), &[Dns]);
     #[cfg(unix)]
     {
         let client = Client::open("redis+unix:///no/such/socket").unwrap();

@@ -111,6 +111,38 @@ async fn a_name_that_does_not_resolve() {
     assert_eq!(wrapped, Some(found));
 }
 
+/// Of any codec that does not say anything else, as most clients' are.
+#[cfg(feature = "tcp")]
+#[tokio::test]
+async fn a_stream_that_ends_within_a_frame() {
+    use futures_util::StreamExt;
+    use tokio_util::codec::{Framed, LengthDelimitedCodec};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = tokio::net::TcpStream::connect(listener.local_addr().unwrap());
+    let (server, client) = tokio::join!(listener.accept(), client);
+    let (mut server, client) = (server.unwrap().0, client.unwrap());
+    tokio::io::AsyncWriteExt::write_all(&mut server, b"\0\0\0\x0dless")
+        .await
+        .unwrap();
+    drop(server);
+    let error = Framed::new(client, LengthDelimitedCodec::new())
+        .next()
+        .await
+        .unwrap()
+        .unwrap_err();
+    let expected = Some(ConnError::new(ConnErrorKind::Closed));
+    assert_eq!(classify(&error), expected, "{error:?}");
+    // The same text from elsewhere.
+    let text = error.to_string();
+    for other in [
+        io::Error::other(format!("the server says: {text}")),
+        io::Error::new(io::ErrorKind::InvalidData, text),
+    ] {
+        assert_eq!(classify(&other), None, "{other:?}");
+    }
+}
+
 /// What the C library says, as std reads it.
 #[cfg(unix)]
 #[allow(unsafe_code)]

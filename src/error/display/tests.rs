@@ -93,7 +93,7 @@ fn texts() {
                 redirect_doubt: true,
                 ..failed(Reason::NotIdempotent, &[Refused], Maybe)
             },
-            "can't reach http://robot:8080, and the request is not idempotent (1 attempt in 12.3s: connection refused; the request may have arrived); to have such a request replayed, build the client with `redirect::Policy::none()` and promise `.redirects_off()`, or give it an `Idempotency-Key` header",
+            "can't reach http://robot:8080, and the request is not idempotent (1 attempt in 12.3s: connection refused; the request may have arrived); to have such a request replayed, let the client follow no redirects (reqwest: `redirect::Policy::none()`) and promise `.redirects_off()`, or give it an `Idempotency-Key` header",
         ),
         (
             failed(Reason::NotReplayable, &[BrokenPipe], Maybe),
