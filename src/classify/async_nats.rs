@@ -56,7 +56,7 @@ fn inspect_connect<'a>(kind: ConnectErrorKind, context: &mut Context) -> Flow<'a
         // A bad address, a password, a file of certificates. (A handshake's error is an `Io`.)
         _ => return Flow::NotConn,
     }
-    context.set_connecting_by_kind();
+    context.set_connecting();
     Flow::Next
 }
 

@@ -14,8 +14,6 @@ pub(super) struct Context {
     unsent: bool,
     /// Nothing from here on is proof: it may be about another hop than the first.
     unproved: bool,
-    /// Further out is an error of a type that nothing is known about.
-    foreign: bool,
     /// Everything from here on happened while the peer's name was being resolved.
     resolving: bool,
     /// Everything from here on happened in a handshake, after the transport was connected.
@@ -46,26 +44,6 @@ impl Context {
 
     pub(super) fn set_unsent(&mut self) {
         self.unsent |= !self.unproved;
-    }
-
-    /// From here on this is about one exchange of a client that nothing is known about. There may have
-    /// been others before it: the client may follow redirects, or try again by itself.
-    pub(super) fn set_foreign(&mut self) {
-        self.foreign = true;
-    }
-
-    /// As [`set_unsent`](Self::set_unsent), by what kind of error it is and not by where it was found.
-    pub(super) fn set_unsent_by_kind(&mut self) {
-        if !self.foreign {
-            self.set_unsent();
-        }
-    }
-
-    /// As [`set_connecting`](Self::set_connecting), by what kind of error it is and not by where it was
-    /// found.
-    pub(super) fn set_connecting_by_kind(&mut self) {
-        self.connecting = true;
-        self.set_unsent_by_kind();
     }
 
     /// From here on nothing is proof.

@@ -21,7 +21,7 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
         return Flow::Pass;
     };
     // No peer can have been asked anything as long as its address is not known.
-    context.set_connecting_by_kind();
+    context.set_connecting();
     context.note_outlook(ConnErrorKind::Dns, outlook);
     Flow::Stop
 }

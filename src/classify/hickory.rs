@@ -13,7 +13,7 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
     let Some(net) = cast::<NetError>(error) else {
         return Flow::Pass;
     };
-    context.set_connecting_by_kind();
+    context.set_connecting();
     match net {
         NetError::Timeout => context.note(ConnErrorKind::Timeout),
         net => context.note_outlook(ConnErrorKind::Dns, outlook(net)),

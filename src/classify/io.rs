@@ -51,7 +51,7 @@ pub(super) fn note_system_error(io: &io::Error, context: &mut Context) {
             context.note_outlook(kind, outlook);
         }
         Some(Meaning::Dns(outlook)) => {
-            context.set_connecting_by_kind();
+            context.set_connecting();
             context.note_outlook(ConnErrorKind::Dns, outlook);
         }
         Some(Meaning::Connecting(..)) | None => {}

@@ -66,21 +66,20 @@
 //! | without a connection | hyper-util (`connect_info`) |
 //! | above the last stream of a received GOAWAY, or a received REFUSED_STREAM (RFC 9113 §6.8, §8.7) | h2 |
 //! | a connection that the server refused (57P03, 53300) | sqlx, tokio-postgres |
-//! | a resolver's error, below no error of an unknown type | any |
-//! | a handshake's error, the same | rustls, native-tls |
-//! | an HTTP upgrade that was not finished, a message after the close frame, the same | tokio-tungstenite |
-//! | an error of `connect`, the same | async-nats |
-//! | a message that was handed back, the same | rumqttc |
+//! | a resolver's error | any |
+//! | a handshake's error | rustls, native-tls |
+//! | an HTTP upgrade that was not finished, a message after the close frame | tokio-tungstenite |
+//! | an error of `connect` | async-nats |
+//! | a message that was handed back | rumqttc |
 //!
 //! All this is about the one exchange that failed. Where a call makes several (two statements, each on
 //! a connection that it gets first), nothing in the second one's error tells about the first: give
 //! each a call of its own. So it is with clients that follow redirects, or try again by themselves.
 //! Therefore
 //!
-//! - a resolver's or a handshake's error is no proof below an error of a type that nothing is known
-//!   about: the server that ureq 2, minreq or attohttpc was redirected *by* has read the request. Who
-//!   makes the connection can still say so, with a [`ConnectError`](crate::ConnectError), and so can a
-//!   recogniser.
+//! - with ureq 2, minreq or attohttpc, a resolver's or a handshake's error may be about the name that a
+//!   server gave which has read the request. Give those requests a type that says so,
+//!   [`may_redirect`](crate::Replayable::may_redirect), or turn redirects off.
 //! - nothing is proof in the errors of redis, ureq 3, lapin, and rumqttc's event loop.
 //! - for reqwest, and for clients that are made of it or of hyper-util's (octocrab, kube), this is
 //!   about the *last hop*; an earlier one may have been read. The layer takes it as [`Sent::Maybe`],

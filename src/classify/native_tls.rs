@@ -16,7 +16,7 @@ use super::walk::{Flow, cast};
 
 pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
     if cast::<native_tls::Error>(error).is_some() {
-        context.set_unsent_by_kind();
+        context.set_unsent();
         context.set_handshake(true);
         context.note(ConnErrorKind::Tls);
         return Flow::Next;

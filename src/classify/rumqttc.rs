@@ -29,7 +29,7 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
         Some(v5::ClientError::Request(_))
     );
     if handed_back {
-        context.set_unsent_by_kind();
+        context.set_unsent();
         context.note(ConnErrorKind::Closed);
         return Flow::Stop;
     }

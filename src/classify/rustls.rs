@@ -18,7 +18,7 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
         return match judge(error, context.is_connecting()) {
             Some(Judgement { outlook, handshake }) => {
                 if handshake {
-                    context.set_unsent_by_kind();
+                    context.set_unsent();
                 }
                 context.note_outlook(ConnErrorKind::Tls, outlook);
                 Flow::Stop

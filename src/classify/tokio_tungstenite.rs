@@ -27,19 +27,19 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
         }
         // The message comes after this side's close frame: it is not taken.
         WsError::Protocol(ProtocolError::SendAfterClosing) => {
-            context.set_unsent_by_kind();
+            context.set_unsent();
             context.note(ConnErrorKind::Closed);
             Flow::Stop
         }
         // The connection ended in the HTTP request that opens it; messages come later.
         WsError::Protocol(ProtocolError::HandshakeIncomplete) => {
-            context.set_connecting_by_kind();
+            context.set_connecting();
             context.note(ConnErrorKind::Closed);
             Flow::Stop
         }
         // No address of the host took the connection. Which error it was is not told.
         WsError::Url(UrlError::UnableToConnect(_)) => {
-            context.set_connecting_by_kind();
+            context.set_connecting();
             context.note(ConnErrorKind::Other);
             Flow::Stop
         }

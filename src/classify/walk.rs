@@ -64,9 +64,6 @@ fn walk_from(
                 if next.is_none() {
                     hidden::inspect(error, &mut context);
                 }
-                if !is_pointer(error) {
-                    context.set_foreign();
-                }
                 next
             }
             Flow::Next => below(error),
@@ -130,6 +127,7 @@ pub(super) fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Err
 }
 
 /// Whether it says nothing of its own, as [`below`] sees it.
+#[cfg(feature = "hyper-util")]
 fn is_pointer(error: &(dyn Error + 'static)) -> bool {
     error.is::<Arc<dyn Error + Send + Sync>>() || error.is::<Arc<dyn Error>>()
 }

@@ -4,8 +4,7 @@
 //!
 //! 1. Classification ends, and does not panic.
 //! 2. `Sent::No` is said only of a chain that has a proof in it.
-//! 3. A neutral wrapping changes nothing, but that below an error of unknown type an error's own kind
-//!    is no proof any more.
+//! 3. A neutral wrapping changes nothing.
 //! 4. A proof makes of any connection error one that was not sent, and leaves its kind alone. An
 //!    error of *connecting* is a connection error whatever is inside, and there things count that
 //!    do not count elsewhere (EMFILE; the first bytes of a peer without TLS), so that the kind may
@@ -75,11 +74,6 @@ impl Layer {
             Io(kind) => matches!(kind, io::ErrorKind::Other | io::ErrorKind::InvalidData),
             layer => !layer.is_proof(),
         }
-    }
-
-    /// Of a type that nothing is known about.
-    pub(crate) fn is_foreign(self) -> bool {
-        matches!(self, Self::Outer | Self::Transparent | Anyhow)
     }
 
     /// How many steps deeper the inside lies.
