@@ -320,7 +320,7 @@ where
                 slow.place = Some(place);
                 slow.step = Step::Waiting;
             }
-            Hold::Room(room) => slow.step = Step::Room(room),
+            Hold::Room(room) => slow.step = Step::Room(Box::new(room)),
             Hold::Full => return Err(self.end(Reason::QueueFull)),
         }
         Ok(())

@@ -51,8 +51,8 @@ pub(super) enum Step<S> {
     Failed(BoxError),
     /// It is over.
     Ended(Reason),
-    /// It waits for a place.
-    Room(Room),
+    /// It waits for a place. Boxed, because few do, and all who are held would be larger.
+    Room(Box<Room>),
     /// It has a place and waits for its turn.
     Waiting,
     /// A fresh clone of the service is polled ready, since then.
@@ -90,7 +90,7 @@ impl<S> Slow<S> {
             Start::Failed(error) => Step::Failed(error),
             Start::Ended(reason) => Step::Ended(reason),
             Start::Now => Step::Waiting,
-            Start::Room(room) => Step::Room(room),
+            Start::Room(room) => Step::Room(Box::new(room)),
             Start::Held(place) => {
                 slow.place = Some(place);
                 Step::Waiting
