@@ -23,9 +23,11 @@ pub(super) struct Context {
     /// Everything from here on is about the answer's content, unless a connection's own error
     /// turns up below.
     content: bool,
-    /// The chain comes from a client that gives a request only its own stream's errors, never
+    /// The chain comes from a connection that gives a request only its own stream's errors, never
     /// those of the connection that it shares.
     per_stream: bool,
+    /// Further out is hyper, or a client that is made of it.
+    below_hyper: bool,
     /// An `io::Error` from here on may have been made up by h2.
     below_h2: bool,
     evidence: Option<ConnError>,
@@ -104,10 +106,7 @@ impl Context {
         self.content
     }
 
-    #[cfg_attr(
-        not(any(feature = "hyper-util", feature = "hyper-conn")),
-        allow(dead_code)
-    )]
+    #[cfg_attr(not(feature = "hyper-conn"), allow(dead_code))]
     pub(super) fn set_per_stream(&mut self) {
         self.per_stream = true;
     }
@@ -115,6 +114,17 @@ impl Context {
     #[cfg_attr(not(feature = "h2"), allow(dead_code))]
     pub(super) fn is_per_stream(&self) -> bool {
         self.per_stream
+    }
+
+    #[cfg_attr(not(feature = "hyper"), allow(dead_code))]
+    pub(super) fn set_below_hyper(&mut self) {
+        self.below_hyper = true;
+    }
+
+    /// Whether nothing that sends requests is further out, as far as is known.
+    #[cfg_attr(not(feature = "h2"), allow(dead_code))]
+    pub(super) fn is_bare(&self) -> bool {
+        !self.below_hyper && !self.foreign
     }
 
     #[cfg_attr(not(any(feature = "hyper", feature = "h2")), allow(dead_code))]

@@ -55,6 +55,7 @@ fn look<'a>(
     is_dns: impl FnOnce() -> bool,
     context: &mut Context,
 ) -> Flow<'a> {
+    context.set_below_hyper();
     match stage {
         Stage::Other => return Flow::NotConn,
         // Either the content is bad, or the connection broke below it.

@@ -74,6 +74,7 @@ mod future;
 mod http1;
 mod http2;
 mod queue;
+mod serial;
 
 pub use connect::{Connecting, Http1Connect, Http2Connect};
 pub use error::{ConnectionClosed, RequestError, SendError};
