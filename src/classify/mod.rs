@@ -64,7 +64,8 @@
 //! | below an error of connecting | hyper-util, reqwest, tonic, [`ConnectError`](crate::ConnectError) |
 //! | below an error about a request that was handed back | hyper (`is_canceled`), [`NotSent`](crate::NotSent), [`Unsent`](crate::Unsent) |
 //! | without a connection | hyper-util (`connect_info`) |
-//! | above the last stream of a received GOAWAY, or a received REFUSED_STREAM (RFC 9113 §6.8, §8.7) | h2 |
+//! | a received REFUSED_STREAM (RFC 9113 §8.7) | h2 |
+//! | above the last stream of a received GOAWAY (§6.8) | h2 on its own, and this crate's connections; below hyper it is no proof |
 //! | a connection that the server refused (57P03, 53300) | sqlx, tokio-postgres |
 //! | a resolver's error, below no error of an unknown type | any |
 //! | a handshake's error, the same | rustls, native-tls |
