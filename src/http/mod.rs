@@ -100,7 +100,7 @@
 //! 1.12) gives a request *any* GOAWAY that another thread reads in the moment in which the request is
 //! queued, and sends the request all the same. The two can't be told apart, so below hyper-util,
 //! reqwest and tonic a GOAWAY is [`Sent::Maybe`](crate::Sent::Maybe): what is idempotent is replayed,
-//! what is not fails. With 32 POSTs at once on two threads that was about one for each connection
+//! what is not fails. With 32 POSTs at once on two threads that was one to three for each connection
 //! that the server closed. The [`connection`]s of this crate run in such a way that it can't happen:
 //! there a GOAWAY is proof, and nothing fails. REFUSED_STREAM is always proof, as it is about one
 //! stream.
