@@ -207,10 +207,14 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
         self
     }
 
-    /// Promises that the wrapped client follows no redirects (reqwest: built with
-    /// `redirect::Policy::none()`), and does not try again by itself what may have been sent. Then its
-    /// failed connect proves that the request was not sent, and requests that are not idempotent are
-    /// replayed after it.
+    /// Promises that the wrapped client follows no redirects, and does not try again by itself what may
+    /// have been sent. Then its failed connect proves that the request was not sent, and requests that
+    /// are not idempotent are replayed after it.
+    ///
+    /// reqwest: built with `redirect::Policy::none()`, and without a retry policy other than
+    /// `retry::never()`. With one of its own, the order that the server has read is tried again by
+    /// reqwest, fails to connect, and that failure is all that the layer hears. (Over HTTP/2 that is
+    /// so of reqwest's [default](crate::http#what-the-clients-replay-by-themselves), too.)
     ///
     /// Only needed where something may redirect: with reqwest, with requests that say
     /// [so](crate::Replayable::may_redirect), and where hyper-util's error is below one of a type that

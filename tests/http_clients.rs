@@ -16,6 +16,8 @@ mod echo;
 #[path = "http_clients/origin.rs"]
 mod origin;
 
+#[path = "http_clients/goaways.rs"]
+mod goaways;
 #[path = "http_clients/http1.rs"]
 mod http1;
 #[path = "http_clients/http2.rs"]

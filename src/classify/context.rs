@@ -21,9 +21,13 @@ pub(super) struct Context {
     /// Everything from here on is about the answer's content, unless a connection's own error
     /// turns up below.
     content: bool,
-    /// The chain comes from a client that gives a request only its own stream's errors, never
+    /// The chain comes from a connection or a client that gives a request only its own stream's errors, never
     /// those of the connection that it shares.
     per_stream: bool,
+    /// What hyper says of a received GOAWAY is not taken for proof.
+    strict: bool,
+    /// There is something further out.
+    below: bool,
     /// An `io::Error` from here on may have been made up by h2.
     below_h2: bool,
     evidence: Option<ConnError>,
@@ -82,10 +86,7 @@ impl Context {
         self.content
     }
 
-    #[cfg_attr(
-        not(any(feature = "hyper-util", feature = "hyper-conn")),
-        allow(dead_code)
-    )]
+    #[cfg_attr(not(feature = "hyper-conn"), allow(dead_code))]
     pub(super) fn set_per_stream(&mut self) {
         self.per_stream = true;
     }
@@ -93,6 +94,31 @@ impl Context {
     #[cfg_attr(not(feature = "h2"), allow(dead_code))]
     pub(super) fn is_per_stream(&self) -> bool {
         self.per_stream
+    }
+
+    /// As [`set_per_stream`](Self::set_per_stream), unless the walk is a strict one: hyper's clients.
+    #[cfg_attr(not(feature = "hyper-util"), allow(dead_code))]
+    pub(super) fn set_hypers(&mut self) {
+        self.per_stream |= !self.strict;
+    }
+
+    /// That an error is below another one is doubt enough: it may be hyper's, seen or not.
+    #[cfg_attr(not(feature = "h2"), allow(dead_code))]
+    pub(super) fn strict() -> Self {
+        Self {
+            strict: true,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn set_below(&mut self) {
+        self.below = true;
+    }
+
+    /// Nothing but the error itself says whose it is, and that is not enough.
+    #[cfg_attr(not(feature = "h2"), allow(dead_code))]
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.strict && self.below
     }
 
     #[cfg_attr(not(any(feature = "hyper", feature = "h2")), allow(dead_code))]

@@ -28,7 +28,10 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
     if hyper.is_parse() {
         return Flow::NotConn;
     }
-    if hyper.is_canceled() {
+    if hyper.is_canceled() && is_upgrade(hyper) {
+        // The answer was read, which said that the connection is for something else now.
+        context.note(ConnErrorKind::Closed);
+    } else if hyper.is_canceled() {
         // Dropped before anything of it was written. What is below is why the connection ended,
         // which may be another request's fault.
         context.set_unsent();
@@ -41,8 +44,15 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
     Flow::Next
 }
 
+/// The connection ended before it was handed over to `hyper::upgrade::on`. hyper files that under
+/// `is_canceled`, and has no predicate for it; its source is a private type, with this text.
+fn is_upgrade(error: &HyperError) -> bool {
+    let text = error.source().and_then(Text::of);
+    text.is_some_and(|text| text.as_bytes() == b"upgrade expected but not completed")
+}
+
 /// The task that drives the connection was dropped, with requests in flight. hyper files that under
-/// `is_user`, and has no predicate for it, so this is one of two places that read a text: hyper's
+/// `is_user`, and has no predicate for it, so this (as `is_upgrade`) reads a text: hyper's
 /// own and constant one, which nothing that came from elsewhere is part of.
 fn is_dispatch_gone(error: &HyperError) -> bool {
     Text::of(error).is_some_and(|text| text.as_bytes() == b"dispatch task is gone")

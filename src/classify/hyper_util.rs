@@ -16,7 +16,7 @@ type TcpConnectError = <HttpConnector as Service<hyper::Uri>>::Error;
 
 pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
     if let Some(client) = cast::<legacy::Error>(error) {
-        context.set_per_stream();
+        context.set_hypers();
         if client.connect_info().is_none() {
             context.set_unsent();
         }

@@ -64,7 +64,8 @@
 //! | below an error of connecting | hyper-util, reqwest, tonic, [`ConnectError`](crate::ConnectError) |
 //! | below an error about a request that was handed back | hyper (`is_canceled`), [`NotSent`](crate::NotSent), [`Unsent`](crate::Unsent) |
 //! | without a connection | hyper-util (`connect_info`) |
-//! | above the last stream of a received GOAWAY, or a received REFUSED_STREAM (RFC 9113 §6.8, §8.7) | h2 |
+//! | a received REFUSED_STREAM (RFC 9113 §8.7) | h2 |
+//! | above the last stream of a received GOAWAY (§6.8) | h2; but see below for hyper |
 //! | a connection that the server refused (57P03, 53300) | sqlx, tokio-postgres |
 //! | a resolver's error | any |
 //! | a handshake's error | rustls, native-tls |
@@ -81,6 +82,10 @@
 //!   server gave which has read the request. Give those requests a type that says so,
 //!   [`may_redirect`](crate::Replayable::may_redirect), or turn redirects off.
 //! - nothing is proof in the errors of redis, ureq 3, lapin, and rumqttc's event loop.
+//! - hyper's clients are told of a received GOAWAY now and then although their request is on its way
+//!   (on several threads; hyper 1.12). The error does not show it, so this module goes by the protocol;
+//!   the layer takes a request that failed with a GOAWAY as [`Sent::Maybe`]. Not so on this crate's own
+//!   HTTP/2 connections.
 //! - for reqwest, and for clients that are made of it or of hyper-util's (octocrab, kube), this is
 //!   about the *last hop*; an earlier one may have been read. The layer takes it as [`Sent::Maybe`],
 //!   whatever the request's type is, unless
@@ -275,6 +280,23 @@ pub(crate) fn may_have_redirected(error: &(dyn Error + 'static)) -> bool {
     }
     let _ = error;
     false
+}
+
+/// Whether it takes a received GOAWAY for the proof that the request was not processed. Below hyper the
+/// request may be on its way all the same, where the connection's task runs in another thread: seldom,
+/// but a POST that is replayed then is done twice.
+pub(crate) fn relies_on_hypers_goaway(error: &(dyn Error + 'static)) -> bool {
+    #[cfg(feature = "h2")]
+    {
+        let sent = |found: Option<ConnError>| found.map(|found| found.sent());
+        sent(classify(error)) == Some(Sent::No)
+            && sent(walk::walk_strictly(error)) == Some(Sent::Maybe)
+    }
+    #[cfg(not(feature = "h2"))]
+    {
+        let _ = error;
+        false
+    }
 }
 
 /// What this error says about the connection, if it is about the connection at all.

@@ -32,6 +32,7 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
     }
     #[cfg(feature = "hyper-conn")]
     if cast::<RequestError>(error).is_some() {
+        // Of HTTP/2 too: see `Serial`, which is what it takes.
         context.set_per_stream();
         return Flow::Next;
     }

@@ -21,7 +21,7 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
         return Flow::Next;
     }
     if cast::<tonic::Status>(error).is_some() || cast::<tonic::transport::Error>(error).is_some() {
-        context.set_per_stream();
+        context.set_hypers();
         return Flow::Next;
     }
     Flow::Pass

@@ -39,6 +39,12 @@ pub(crate) fn walk(
     walk_from(Context::default(), error, recognizers)
 }
 
+/// The same, but that what hyper says of a GOAWAY is no proof.
+#[cfg(feature = "h2")]
+pub(super) fn walk_strictly(error: &(dyn Error + 'static)) -> Option<ConnError> {
+    walk_from(Context::strict(), error, &[])
+}
+
 /// The same of an error that came up while a connection was being made.
 #[cfg(feature = "tcp")]
 pub(crate) fn walk_connecting(error: &(dyn Error + 'static)) -> Option<ConnError> {
@@ -74,6 +80,9 @@ fn walk_from(
                 break;
             }
         };
+        if !is_pointer(error) {
+            context.set_below();
+        }
     }
     context.finish()
 }
@@ -127,7 +136,6 @@ pub(super) fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Err
 }
 
 /// Whether it says nothing of its own, as [`below`] sees it.
-#[cfg(feature = "hyper-util")]
 fn is_pointer(error: &(dyn Error + 'static)) -> bool {
     error.is::<Arc<dyn Error + Send + Sync>>() || error.is::<Arc<dyn Error>>()
 }

@@ -11,7 +11,7 @@ use tower_service::Service;
 use super::Call;
 use super::more::More;
 use super::slow::Step;
-use crate::classify::may_have_redirected;
+use crate::classify::{may_have_redirected, relies_on_hypers_goaway};
 use crate::error::{Cause, Inner};
 use crate::link::{After, Failed, LastError, Place, Table};
 use crate::mode::Mode;
@@ -119,6 +119,8 @@ where
         {
             // The error proves something about the last hop only.
             slow.redirect_doubt = !slow.maybe_sent;
+            slow.maybe_sent = true;
+        } else if called && relies_on_hypers_goaway(&*error) {
             slow.maybe_sent = true;
         }
         // Who is told to wait has heard from the peer, not only from a connection.

@@ -1,16 +1,19 @@
 //! Real errors of h2, from a server that sends the frames by hand (RFC 9113 §4.1).
 
+use std::error::Error;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use h2::Reason;
 use hyper::Request;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower_conn_retry::ConnErrorKind::Closed;
-use tower_conn_retry::Sent::{Maybe, No};
-use tower_conn_retry::{ConnError, classify};
+use tower_conn_retry::Sent::{self, Maybe, No};
+use tower_conn_retry::{BoxError, ConnError, RetryOnConnErr, classify};
 
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
@@ -120,6 +123,92 @@ async fn a_goaway_below_the_request() {
     // With another reason the connection itself has the very same error.
     let error = failure(go_away(0, Reason::ENHANCE_YOUR_CALM), false).await;
     assert_eq!(classify(&error), Some(ConnError::new(Closed)));
+}
+
+/// hyper gives a request any GOAWAY that it reads at the wrong moment (see `http_clients/goaways.rs`).
+async fn failure_below_hyper(answer: Vec<u8>) -> hyper::Error {
+    let address = serve(answer, false).await;
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream);
+    let (mut client, connection) = handshake.await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::post("http://robot.test/").body(String::new());
+    client.send_request(request.unwrap()).await.unwrap_err()
+}
+
+/// As thiserror makes it: hyper's error is in it, but not in its chain.
+#[derive(Debug)]
+struct Transparent(hyper::Error);
+
+impl fmt::Display for Transparent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for Transparent {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// What the layer makes of it: is an attempt that failed so taken for not sent?
+async fn layers_word(error: impl Error + Send + Sync + 'static) -> Sent {
+    use tower::{Layer, ServiceExt, service_fn};
+
+    let error = Arc::new(Mutex::new(Some(error)));
+    let service = service_fn(move |_: u8| {
+        let error = error.lock().unwrap().take().expect("one attempt");
+        std::future::ready(Err::<(), BoxError>(error.into()))
+    });
+    let layer = RetryOnConnErr::new().max_attempts(1).clone_requests();
+    let error = layer.layer(service).oneshot(7).await;
+    error.unwrap_err().sent()
+}
+
+#[tokio::test]
+async fn the_layer_does_not_rely_on_a_goaway_below_hyper() {
+    for reason in [Reason::NO_ERROR, Reason::ENHANCE_YOUR_CALM] {
+        let error = failure_below_hyper(go_away(0, reason)).await;
+        let below = error.source().and_then(|below| below.downcast_ref());
+        assert!(below.is_some_and(h2::Error::is_go_away), "{error:?}");
+        assert_eq!(layers_word(error).await, Maybe);
+        let error = Transparent(failure_below_hyper(go_away(0, reason)).await);
+        assert_eq!(layers_word(error).await, Maybe);
+    }
+    // h2's own word, and a stream's refusal, are proof.
+    let error = failure(go_away(0, Reason::NO_ERROR), false).await;
+    assert_eq!(layers_word(error).await, No);
+    let error = failure_below_hyper(reset(Reason::REFUSED_STREAM)).await;
+    assert_eq!(layers_word(error).await, No);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_below_hyper_was_not_processed() {
+    let error = failure_below_hyper(reset(Reason::REFUSED_STREAM)).await;
+    assert_eq!(classify(&error), Some(ConnError::new(Closed).with_sent(No)));
+}
+
+/// Our own connections see to it that a GOAWAY is the stream's own, whoever is around them.
+#[cfg(all(feature = "hyper-conn", feature = "hyper-util"))]
+#[tokio::test]
+async fn a_goaway_on_a_connection_of_our_own() {
+    use hyper_util::client::legacy::connect::HttpConnector;
+    use tower::ServiceExt;
+    use tower_conn_retry::http::connection::Http2Connect;
+
+    for (last, sent) in [(0, No), (1, Maybe)] {
+        for reason in [Reason::NO_ERROR, Reason::ENHANCE_YOUR_CALM] {
+            let address = serve(go_away(last, reason), last > 0).await;
+            let uri = format!("http://{address}").parse::<hyper::Uri>().unwrap();
+            let connect = Http2Connect::<_, String>::new(HttpConnector::new());
+            let connection = connect.oneshot(uri).await.unwrap();
+            let request = Request::post("http://robot.test/").body(String::new());
+            let error = connection.oneshot(request.unwrap()).await.unwrap_err();
+            let found = classify(&error).unwrap();
+            assert_eq!((found.kind(), found.sent()), (Closed, sent), "{error:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use hyper::body::Body;
+use http_body_util::Channel;
+use hyper::body::{Body, Bytes};
 use hyper::{Request, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -130,6 +131,29 @@ async fn a_request_that_the_connection_hands_back_was_not_sent() {
     assert!(error.take_message().is_some());
     assert_is(error.error(), Closed, Transient, No);
     assert_eq!(server.requests(), 1);
+}
+
+/// `hyper::upgrade::on` says "canceled" if the connection ends before all of the request is sent; the
+/// server has read it, and accepted it.
+#[tokio::test]
+async fn an_upgrade_that_was_accepted_and_lost() {
+    let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: tcp\r\n\r\n";
+    let server = Server::start(Answer::text(answer)).await;
+    let client: Client<_, Channel<Bytes>> =
+        Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+    let (sender, body) = Channel::new(1);
+    let request = Request::post(server.url())
+        .header("Connection", "upgrade")
+        .header("Upgrade", "tcp")
+        .body(body)
+        .unwrap();
+    let answer = client.request(request).await.unwrap();
+    assert_eq!(answer.status(), 101);
+    let error = hyper::upgrade::on(answer).await.unwrap_err();
+    assert!(error.is_canceled(), "{error:?}");
+    assert_eq!(server.requests(), 1);
+    assert_is(&error, Closed, Transient, Maybe);
+    drop(sender);
 }
 
 #[tokio::test]

@@ -104,14 +104,13 @@ async fn a_graceful_goaway_fails_nobody() {
     assert!(origin.connections() > 5, "{}", origin.connections());
 }
 
-/// Requests that the GOAWAY meets on their way are handed back or refused, and replayed.
-#[tokio::test]
-async fn goaways_under_load_lose_and_double_nothing() {
+/// Requests that the GOAWAY meets on their way are handed back or refused, and replayed. Unless the
+/// server closes with some of them unread: then the end of the connection may come first, which is
+/// no proof.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn goaways_under_load_double_nothing() {
     let origin = Origin::started(Version::H2);
-    let tally = Arc::new(Tally::default());
-    let service = layer()
-        .observer(tally.clone())
-        .layer(client::<Full<Bytes>>(&origin));
+    let service = layer().layer(client::<Full<Bytes>>(&origin));
     let mut calls = Vec::new();
     for n in 0..400 {
         let order = post(origin.url(&format!("/order/{n}")), "one");
@@ -121,12 +120,20 @@ async fn goaways_under_load_lose_and_double_nothing() {
             tokio::task::yield_now().await;
         }
     }
+    let mut failed = 0;
     for call in calls {
-        text(within(call).await.unwrap()).await;
+        match within(call).await.unwrap() {
+            Ok(answer) => drop(text(Ok(answer)).await),
+            Err(error) => {
+                assert_eq!(error.sent(), Sent::Maybe, "{error:?}");
+                failed += 1;
+            }
+        }
     }
     let mut lines = origin.lines();
+    let seen = lines.len();
     lines.sort();
     lines.dedup();
-    assert_eq!((lines.len(), origin.lines().len()), (400, 400));
-    assert_eq!(tally.downs(), 0);
+    assert_eq!(lines.len(), seen);
+    assert!((400 - failed..=400).contains(&seen), "{seen}, {failed}");
 }

@@ -344,8 +344,9 @@ async fn without_a_buffer_nothing_is_replayed() {
     );
 }
 
-#[tokio::test]
-async fn goaways_under_load_lose_and_double_nothing() {
+/// Below tonic, a GOAWAY is no proof: what it met is not replayed, and its caller is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn goaways_under_load_double_nothing() {
     let origin = Origin::started(Version::H2);
     let tally = Arc::new(Tally::default());
     let client = client!(&origin, layer().observer(tally.clone()));
@@ -359,10 +360,18 @@ async fn goaways_under_load_lose_and_double_nothing() {
             tokio::task::yield_now().await;
         }
     }
+    let mut failed = 0;
     for call in calls {
-        let answer = within(call).await.unwrap();
-        assert_eq!(answer.unwrap().into_inner(), "one");
+        match within(call).await.unwrap() {
+            Ok(answer) => assert_eq!(answer.into_inner(), "one"),
+            Err(status) => {
+                let error = status.source().unwrap().downcast_ref::<Error>().unwrap();
+                assert_eq!(error.sent(), Sent::Maybe, "{error:?}");
+                failed += 1;
+            }
+        }
     }
-    assert_eq!(origin.seen().len(), 400);
+    let seen = origin.seen().len();
+    assert!((400 - failed..=400).contains(&seen), "{seen}, {failed}");
     assert_eq!(tally.downs(), 0);
 }

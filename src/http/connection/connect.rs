@@ -9,6 +9,7 @@ use hyper::client::conn::{http1, http2};
 use hyper::rt::{self, Read, Write};
 use tower_service::Service;
 
+use super::serial::Serial;
 use super::{Executor, Http1Connection, Http2Connection, Task};
 use crate::BoxError;
 
@@ -75,7 +76,7 @@ where
             let io = connecting.await.map_err(Into::into)?;
             let (sender, connection) = builder.handshake(io).await?;
             let (service, driver) = Http1Connection::new(sender, connection.with_upgrades());
-            rt::Executor::execute(&executor, driver);
+            executor.spawn(driver);
             Ok(service)
         }))
     }
@@ -151,9 +152,10 @@ where
         let (builder, executor) = (self.builder.clone(), self.executor.clone());
         Connecting(Box::pin(async move {
             let io = connecting.await.map_err(Into::into)?;
-            let (sender, connection) = builder.handshake(io).await?;
+            let serial = Serial::default();
+            let (sender, connection) = serial.clone().run(builder.handshake(io)).await?;
             let (service, driver) = Http2Connection::new(sender, connection);
-            rt::Executor::execute(&executor, driver);
+            executor.spawn(serial.run(driver));
             Ok(service)
         }))
     }

@@ -121,7 +121,7 @@ impl Error for ConnectionClosed {
 }
 
 /// hyper's error about one request. (On its own, hyper's error may also be one of the connection,
-/// which proves less.)
+/// which proves less; so it is with a GOAWAY, see the [module](crate::http::connection).)
 #[derive(Debug)]
 pub struct RequestError(hyper::Error);
 

@@ -41,8 +41,12 @@
 //! | before anything of it was written | handed back | handed back |
 //! | later | may have been sent | may have been sent |
 //! | by GOAWAY, before the request | | handed back |
-//! | by GOAWAY, the stream is above its last | | not sent, but hyper has dropped the request: replayed if there is a copy |
+//! | by GOAWAY, the stream is above its last | | not processed, but hyper has dropped the request: replayed if there is a copy |
 //! | by GOAWAY, the stream is not above its last | | it is answered |
+//!
+//! What a GOAWAY says is proof here only because all tasks of an HTTP/2 connection run one at a time,
+//! under a lock of the connection's own. With hyper (as of 1.12) as it is elsewhere it is
+//! [none](crate::http#goaway).
 //!
 //! # What it expects of a request
 //!
@@ -74,6 +78,7 @@ mod future;
 mod http1;
 mod http2;
 mod queue;
+mod serial;
 
 pub use connect::{Connecting, Http1Connect, Http2Connect};
 pub use error::{ConnectionClosed, RequestError, SendError};
