@@ -3,6 +3,7 @@
 mod alert;
 mod boxes;
 mod entries;
+mod hold;
 mod known;
 mod limits;
 mod links;
@@ -14,10 +15,11 @@ mod wake;
 mod watchdog;
 
 pub(crate) use entries::LastError;
+pub(crate) use hold::Hold;
 pub use limits::{Limits, WhenFull};
 pub use links::{LinkStatus, Links, LinksSummary};
 pub(crate) use place::{Place, Room};
 pub(crate) use state::{After, Answer, Failed};
-pub(crate) use table::{Hold, Table};
+pub(crate) use table::Table;
 #[cfg(feature = "wake")]
 pub use wake::NetworkWatch;

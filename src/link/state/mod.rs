@@ -389,33 +389,6 @@ impl<W> Link<W> {
         }
         self.settle(now, wakes);
     }
-
-    /// Makes room: the oldest that is waiting fails.
-    pub(crate) fn drop_oldest(&mut self, now: Time, wakes: &mut Vec<W>) {
-        if let Some(oldest) = self.oldest_waiting() {
-            self.give_back_turn(oldest);
-            self.fail_waiter(oldest, Reason::QueueFull, wakes);
-            self.settle(now, wakes);
-        }
-    }
-
-    /// Something says that the network is back: probe now, or when the shortest delay since the last
-    /// probe is over. Whether the link is down.
-    pub(crate) fn wake(&mut self, now: Time, wakes: &mut Vec<W>) -> bool {
-        if self.is_up() {
-            return false;
-        }
-        self.delay = FIRST_STEP;
-        self.awaits_delay = false;
-        self.handed_over = 0;
-        self.not_before = Time::ZERO;
-        let earliest = self.probed.map(|probed| probed.saturating_add(MIN_DELAY));
-        if let Phase::Down { probe_at } = &mut self.phase {
-            *probe_at = earliest.map_or(now, |earliest| earliest.max(now));
-        }
-        self.settle(now, wakes);
-        true
-    }
 }
 
 #[cfg(test)]

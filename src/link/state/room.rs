@@ -4,6 +4,15 @@ use super::{Answer, Id, Link, Phase, Time};
 use crate::Reason;
 
 impl<W> Link<W> {
+    /// Makes room: the oldest that is waiting fails.
+    pub(crate) fn drop_oldest(&mut self, now: Time, wakes: &mut Vec<W>) {
+        if let Some(oldest) = self.oldest_waiting() {
+            self.give_back_turn(oldest);
+            self.fail_waiter(oldest, Reason::QueueFull, wakes);
+            self.settle(now, wakes);
+        }
+    }
+
     /// A request waits until there is a place for it.
     pub(crate) fn apply(&mut self, id: Id) {
         self.applicants.insert(id);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Answer, Flight, GATHER, Id, Link, POISONOUS, Phase, Time, Turn};
 use crate::Reason;
-use crate::backoff::FIRST_STEP;
+use crate::backoff::{FIRST_STEP, MIN_DELAY};
 
 /// So many probes in a row are handed over at once.
 const AT_ONCE: u32 = 3;
@@ -27,6 +27,24 @@ impl<W> Link<W> {
         self.since = now;
         self.disturbed = Some(now);
         self.not_before = Time::ZERO;
+    }
+
+    /// Something says that the network is back: probe now, or when the shortest delay since the last
+    /// probe is over. Whether the link is down.
+    pub(crate) fn wake(&mut self, now: Time, wakes: &mut Vec<W>) -> bool {
+        if self.is_up() {
+            return false;
+        }
+        self.delay = FIRST_STEP;
+        self.awaits_delay = false;
+        self.handed_over = 0;
+        self.not_before = Time::ZERO;
+        let earliest = self.probed.map(|probed| probed.saturating_add(MIN_DELAY));
+        if let Phase::Down { probe_at } = &mut self.phase {
+            *probe_at = earliest.map_or(now, |earliest| earliest.max(now));
+        }
+        self.settle(now, wakes);
+        true
     }
 
     /// When both in line, who have timers, have let a turn pass while others wait behind them.

@@ -53,6 +53,30 @@ macro_rules! not_a_socket {
 
 not_a_socket!(DuplexStream, BreaksInWriting, Counts, Deaf);
 
+macro_rules! flushes {
+    () => {
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    };
+}
+
+macro_rules! says_nothing {
+    () => {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    };
+}
+
 async fn ready(client: &mut FramedClient) -> Result<&mut FramedClient, Error> {
     std::future::poll_fn(|cx| client.poll_ready(cx)).await?;
     Ok(client)
@@ -98,13 +122,7 @@ impl AsyncWrite for BreaksInWriting {
         Poll::Ready(Ok(n))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
+    flushes!();
 }
 
 #[tokio::test]
@@ -158,13 +176,7 @@ impl Socket for FailsBelow {
 }
 
 impl AsyncRead for FailsBelow {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        _: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Poll::Pending
-    }
+    says_nothing!();
 }
 
 impl AsyncWrite for FailsBelow {
@@ -177,13 +189,7 @@ impl AsyncWrite for FailsBelow {
         Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
+    flushes!();
 }
 
 #[tokio::test]
@@ -212,13 +218,7 @@ async fn what_a_layer_wrote_before_it_failed_may_have_been_sent() {
 struct Counts(Arc<AtomicUsize>);
 
 impl AsyncRead for Counts {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        _: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Poll::Pending
-    }
+    says_nothing!();
 }
 
 impl AsyncWrite for Counts {
@@ -231,13 +231,7 @@ impl AsyncWrite for Counts {
         Poll::Ready(Ok(buf.len()))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
+    flushes!();
 }
 
 #[tokio::test]
@@ -258,13 +252,7 @@ async fn requests_that_come_together_share_their_writes() {
 struct Deaf;
 
 impl AsyncRead for Deaf {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        _: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Poll::Pending
-    }
+    says_nothing!();
 }
 
 impl AsyncWrite for Deaf {
@@ -272,13 +260,7 @@ impl AsyncWrite for Deaf {
         Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
+    flushes!();
 }
 
 /// Or else they could go on to another connection, and past those.
@@ -438,13 +420,7 @@ impl Socket for Stuck {
 }
 
 impl AsyncRead for Stuck {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        _: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Poll::Pending
-    }
+    says_nothing!();
 }
 
 impl AsyncWrite for Stuck {
@@ -462,13 +438,7 @@ impl AsyncWrite for Stuck {
         Poll::Ready(Ok(n))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
+    flushes!();
 }
 
 #[tokio::test(start_paused = true)]
