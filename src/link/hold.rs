@@ -67,10 +67,10 @@ impl Table {
                 let probes = state.link(destination, effects, |entry, _| {
                     entry.link.probe_unheld(id, now)
                 });
-                let unheld = || Place::unheld(self.clone(), destination.clone(), id);
-                return probes
-                    .filter(|probes| *probes)
-                    .map_or(Hold::Full, |_| Hold::Probe(unheld()));
+                return match probes {
+                    Some(true) => Hold::Probe(Place::unheld(self.clone(), destination.clone(), id)),
+                    _ => Hold::Full,
+                };
             }
             state.link(destination, effects, |entry, wakes| {
                 entry.link.join(id, size, broke, now, wakes);

@@ -97,9 +97,7 @@ async fn rule_9_a_request_larger_than_the_whole_bound_is_never_held() {
 #[tokio::test(start_paused = true)]
 async fn rule_9_wait_waits_for_a_place_in_order() {
     let peer = Peer::that(REFUSED);
-    let layer = steady()
-        .limits(Limits::new().requests(2))
-        .when_full(WhenFull::Wait);
+    let layer = waits(2);
     let service = peer.behind(layer);
     let calls = burst(&service, 0..10);
     pass(SECOND).await;
@@ -117,10 +115,7 @@ async fn rule_9_wait_waits_for_a_place_in_order() {
 #[tokio::test(start_paused = true)]
 async fn rule_9_who_waits_for_a_place_gives_up_in_time_and_can_be_cancelled() {
     let peer = Peer::that(REFUSED);
-    let layer = steady()
-        .limits(Limits::new().requests(1))
-        .when_full(WhenFull::Wait)
-        .give_up_after(5 * SECOND);
+    let layer = waits(1).give_up_after(5 * SECOND);
     let service = peer.behind(layer);
     let first = send(&service, message(0));
     pass(SECOND).await;
@@ -140,9 +135,7 @@ async fn rule_9_who_waits_for_a_place_gives_up_in_time_and_can_be_cancelled() {
 #[tokio::test(start_paused = true)]
 async fn rule_9_a_new_call_takes_no_place_from_one_that_waits() {
     let peer = Peer::that(REFUSED);
-    let layer = steady()
-        .limits(Limits::new().requests(1))
-        .when_full(WhenFull::Wait);
+    let layer = waits(1);
     let service = peer.behind(layer);
     let first = send(&service, message(0));
     settle().await;
@@ -163,9 +156,7 @@ async fn rule_9_a_new_call_takes_no_place_from_one_that_waits() {
 #[tokio::test(start_paused = true)]
 async fn rule_9_one_that_was_given_a_place_and_goes_away_hands_it_on() {
     let peer = Peer::that(REFUSED);
-    let layer = steady()
-        .limits(Limits::new().requests(1))
-        .when_full(WhenFull::Wait);
+    let layer = waits(1);
     let service = peer.behind(layer);
     let first = send(&service, message(0));
     settle().await;
@@ -185,10 +176,7 @@ async fn rule_9_one_that_was_given_a_place_and_goes_away_hands_it_on() {
 #[tokio::test(start_paused = true)]
 async fn rule_9_places_of_callers_who_are_stalled_go_to_the_next_ones_after_a_step() {
     let peer = Peer::that(REFUSED);
-    let layer = steady()
-        .limits(Limits::new().requests(2))
-        .when_full(WhenFull::Wait)
-        .never_give_up();
+    let layer = waits(2).never_give_up();
     let service = peer.behind(layer);
     let held = burst(&service, 0..2);
     settle().await;
@@ -215,10 +203,7 @@ async fn rule_9_places_of_callers_who_are_stalled_go_to_the_next_ones_after_a_st
 #[tokio::test(start_paused = true)]
 async fn rule_9_who_waited_for_a_place_in_vain_is_forgotten() {
     let peer = Peer::that(REFUSED);
-    let layer = steady()
-        .limits(Limits::new().requests(1))
-        .when_full(WhenFull::Wait)
-        .give_up_after(5 * SECOND);
+    let layer = waits(1).give_up_after(5 * SECOND);
     let service = peer.behind(layer);
     // The first to wait expires before the place is free.
     let mut waits = Box::pin(call(&service, message(0)));

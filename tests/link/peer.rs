@@ -11,7 +11,9 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tower::{Layer, Service, ServiceExt};
-use tower_conn_retry::{ConnErrorKind, ConnRetry, Destination, Error, Replayable, RetryOnConnErr};
+use tower_conn_retry::{
+    ConnErrorKind, ConnRetry, Destination, Error, Limits, Replayable, RetryOnConnErr, WhenFull,
+};
 
 /// What happens to an attempt.
 #[derive(Clone, Copy, Debug)]
@@ -242,6 +244,12 @@ pub const SECOND: Duration = Duration::from_secs(1);
 /// A layer whose probes come every 100 ms.
 pub fn steady() -> RetryOnConnErr {
     RetryOnConnErr::new().backoff(|| std::iter::repeat(100 * MS))
+}
+
+/// The same, with so many places, for which callers wait.
+pub fn waits(places: usize) -> RetryOnConnErr {
+    let limits = Limits::new().requests(places);
+    steady().limits(limits).when_full(WhenFull::Wait)
 }
 
 /// A caller that is a task of its own. Tasks begin in the order in which they were made.

@@ -328,12 +328,7 @@ async fn rule_3_a_failure_from_before_the_recovery_is_no_new_outage() {
 #[tokio::test(start_paused = true)]
 async fn rule_17_a_stalled_caller_who_waits_for_a_place_blocks_nobody() {
     let peer = Peer::that(REFUSED);
-    let s = peer.behind(
-        steady()
-            .limits(Limits::new().requests(1))
-            .when_full(WhenFull::Wait)
-            .never_give_up(),
-    );
+    let s = peer.behind(waits(1).never_give_up());
     let first = send(&s, message(0));
     settle().await;
     let mut stalled = call(&s, message(1));

@@ -9,14 +9,9 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_conn_retry::{Limits, Reason, Replayable, RetryOnConnErr, WhenFull};
+use tower_conn_retry::{Limits, Reason, Replayable, WhenFull};
 
 use super::peer::*;
-
-fn waits(places: usize) -> RetryOnConnErr {
-    let limits = Limits::new().requests(places);
-    steady().limits(limits).when_full(WhenFull::Wait)
-}
 
 #[tokio::test(start_paused = true)]
 async fn rule_9_a_link_that_may_hold_nobody_is_probed_all_the_same() {
@@ -63,6 +58,28 @@ async fn rule_9_a_probe_without_a_place_is_the_only_one_until_it_is_given_up() {
     call(&service, message(5)).await.unwrap();
     assert_eq!(peer.attempts(), [0, 3, 5]);
     stalled.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_4_a_probe_without_a_place_takes_over_from_a_stalled_one_and_is_the_only_one_then() {
+    let peer = Peer::that(REFUSED);
+    let service = peer.behind(steady().limits(Limits::new().requests(1)));
+    let mut stalled = call(&service, message(0));
+    assert!((&mut stalled).now_or_never().is_none());
+    pass(SECOND).await;
+    peer.now_does(Does::AnswerAfter(10 * MS));
+    peer.forget_attempts();
+    assert!((&mut stalled).now_or_never().is_none());
+    pass(SECOND).await; // the answer is there, and nobody comes for it
+    peer.now_does(Does::Hang);
+    let mut probe = call(&service, message(1));
+    assert!((&mut probe).now_or_never().is_none());
+    for n in 2..5 {
+        let error = call(&service, message(n)).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::QueueFull);
+    }
+    assert_eq!(peer.attempts(), [0, 1]);
+    assert_eq!(stalled.await.unwrap(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -230,7 +230,7 @@ impl<W> Link<W> {
         if let Some(reason) = self.failed.remove(&id) {
             return Answer::Fail(reason);
         }
-        if self.is_unheld_probe(id, ends) {
+        if self.start_unheld(id, ends) {
             return Answer::Go { probe: true };
         }
         if let Some(waiter) = self.skipped.remove(&id) {

@@ -60,18 +60,13 @@ impl<W> Link<W> {
         if self.is_up() || !self.waiting.is_empty() || !self.is_due(now) {
             return false;
         }
-        self.attempts = self.attempts.saturating_add(1);
-        self.probed = Some(now);
-        self.phase = Phase::Probing {
-            by: id,
-            until: Some(now.saturating_add(self.patience())),
-            instead_of: None,
-        };
+        let until = now.saturating_add(self.patience());
+        self.begin_probe(id, now, Some(until), None);
         true
     }
 
-    /// Whether this is that one, whose attempt is over at `ends`.
-    pub(super) fn is_unheld_probe(&mut self, id: Id, ends: Option<Time>) -> bool {
+    /// That one starts, if this is it. Its attempt is over at `ends`.
+    pub(super) fn start_unheld(&mut self, id: Id, ends: Option<Time>) -> bool {
         let patience = self.patience();
         match &mut self.phase {
             Phase::Probing { by, until, .. } if *by == id && !self.flying.contains_key(&id) => {

@@ -258,14 +258,8 @@ impl<W> Link<W> {
         }
         match &mut self.phase {
             Phase::Down { .. } | Phase::Probing { .. } => {
-                self.woken.clear();
-                self.attempts = self.attempts.saturating_add(1);
-                self.probed = Some(now);
-                self.phase = Phase::Probing {
-                    by: id,
-                    until: abandoned,
-                    instead_of: head.filter(|head| *head != id),
-                };
+                let instead_of = head.filter(|head| *head != id);
+                self.begin_probe(id, now, abandoned, instead_of);
             }
             Phase::Draining {
                 flying,
@@ -290,6 +284,24 @@ impl<W> Link<W> {
             }
             Phase::Up => {}
         }
+    }
+
+    /// A probe begins, and whatever is under way is none any more. It counts as abandoned after `until`.
+    pub(super) fn begin_probe(
+        &mut self,
+        by: Id,
+        now: Time,
+        until: Option<Time>,
+        instead_of: Option<Id>,
+    ) {
+        self.woken.clear();
+        self.attempts = self.attempts.saturating_add(1);
+        self.probed = Some(now);
+        self.phase = Phase::Probing {
+            by,
+            until,
+            instead_of,
+        };
     }
 
     pub(super) fn skip(&mut self, id: Option<Id>) {
