@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tower::Layer;
 use tower_conn_retry::outbox::{Changes, DiskStore, Message as Stored, Store};
 use tower_conn_retry::{Destination, Limits, Outbox, Outcome, Reason, Ticket, WhenFull};
 
@@ -90,7 +91,11 @@ fn the_oldest_is_dropped_from_the_file() {
     });
     life(async {
         let outbox = open(&file, builder);
-        let service = with(&peer, &outbox);
+        // No probe is in flight meanwhile: that one would not be dropped.
+        let layer = steady().backoff(|| std::iter::repeat(HOUR));
+        let service = layer.outbox(outbox.clone()).layer(peer.client());
+        let mut links = service.links().subscribe();
+        links.wait_for(|links| links.down() == 1).await.unwrap();
         let mut receipts = outbox.receipts();
         let mut dropped = Vec::new();
         for number in 3..6 {
