@@ -48,6 +48,17 @@ impl<S, Req, P, R, M: Mode<Req>> Call<S, Req, P, R, M> {
         call
     }
 
+    /// One that waits for its number and its request.
+    pub(super) fn idle(shared: Arc<Shared<S, P>>) -> Self {
+        Self {
+            shared,
+            id: 0,
+            kept: None,
+            more: Rare::new(More::NOTHING),
+            model: PhantomData,
+        }
+    }
+
     /// A call that begins otherwise.
     pub(crate) fn begun(shared: Arc<Shared<S, P>>, id: u64, request: Req, start: Start) -> Self {
         Self {

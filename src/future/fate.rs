@@ -31,15 +31,24 @@ where
     /// An attempt was answered.
     #[inline]
     pub(super) fn succeeded(&mut self) {
+        match (&*self.more, &self.kept) {
+            (More::Clock(_), Some(request)) => self.first_answered(request),
+            _ => self.recovered(),
+        }
+    }
+
+    /// The first attempt of this request was answered.
+    #[inline]
+    pub(super) fn first_answered(&self, request: &Req) {
+        self.deposit();
+        self.shared.table.learn(R::destination_hash(request));
+    }
+
+    #[inline]
+    fn deposit(&self) {
         let table: &Table = &self.shared.table;
         if let Some(budget) = &table.config().budget {
             budget.deposit();
-        }
-        match (&*self.more, &self.kept) {
-            (More::Clock(_), Some(request)) => {
-                table.learn(R::destination_hash(request));
-            }
-            _ => self.recovered(),
         }
     }
 
@@ -47,6 +56,7 @@ where
     #[cold]
     #[inline(never)]
     fn recovered(&mut self) {
+        self.deposit();
         let table = &self.shared.table;
         table.learn(self.of_request(R::destination_hash, |gone| gone.hash));
         let slow = self.more.slow();

@@ -2,6 +2,7 @@
 
 mod call;
 mod clock;
+mod delivery;
 mod fate;
 mod gone;
 mod more;

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use super::by_destination::ByDestination;
 use super::keeper::Ack;
+use super::run::Run;
 use super::slot::Slot;
 use super::store::Message;
 use super::tickets::Tickets;
@@ -51,8 +52,8 @@ pub(super) struct Line {
     pub(super) reading: bool,
     /// The first one that came meanwhile.
     pub(super) during: Option<Ticket>,
-    /// The one whose delivery begins now.
-    pub(super) current: Option<Ticket>,
+    /// The one whose delivery begins now, and those that its worker begins after it.
+    pub(super) run: Run,
     /// Deliveries that are not over.
     pub(super) slots: BTreeMap<Ticket, Arc<Slot>>,
     /// Are no longer counted, but may have been read.
@@ -64,6 +65,7 @@ impl Line {
     fn came(&mut self, ticket: Ticket) {
         if self.read.is_some_and(|read| ticket <= read) {
             self.late = self.late.into_iter().chain([ticket]).min();
+            self.run.stop();
         }
     }
 
@@ -79,12 +81,31 @@ impl Line {
     /// Its worker begins from the first message again. What is on its way is not started again.
     pub(super) fn rewind(&mut self) {
         self.has_read(None);
-        (self.current, self.late) = (None, None);
+        self.late = None;
+        self.run.end();
     }
 
     /// Its delivery has not begun.
     pub(super) fn can_begin(&self, ticket: Ticket) -> bool {
         !self.gone.contains(ticket) && !self.slots.contains_key(&ticket)
+    }
+
+    /// Its worker begins these, one after the other. Only the first, if some of them can't.
+    pub(super) fn begin(&mut self, messages: impl Iterator<Item = (Ticket, usize)>, first: Ticket) {
+        let all = self.slots.is_empty() && self.gone.last().is_none_or(|last| last < first);
+        self.run.begin(messages, all);
+    }
+
+    /// Of those that were answered one after the other, the worker has told nobody yet. `last` is the
+    /// last of them, if it is known. How many there are, and how many bytes.
+    fn answered(&mut self, last: Option<Ticket>) -> (usize, usize) {
+        let (mut len, mut bytes) = (0, 0);
+        while let Some((ticket, size)) = self.run.next_answered(last) {
+            self.gone.insert(ticket);
+            len += 1;
+            bytes += self.subtract(size);
+        }
+        (len, bytes)
     }
 
     /// Where as many deliveries are under way as may be, and one that waits comes before some of
@@ -119,7 +140,7 @@ impl Line {
     /// Neither on its way nor gone.
     pub(super) fn waits(&self, ticket: Ticket) -> bool {
         !self.gone.contains(ticket)
-            && self.current != Some(ticket)
+            && !self.run.has_begun(ticket)
             && self.slots.get(&ticket).is_none_or(|slot| slot.waits())
     }
 }
@@ -184,6 +205,28 @@ impl<Req> Book<Req> {
         }
     }
 
+    /// Counts what was answered meanwhile.
+    pub(super) fn catch_up(&mut self) {
+        let answered = self.lines.values_mut().map(|line| line.answered(None));
+        let answered = answered.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+        self.have_left(answered);
+    }
+
+    /// Messages were answered one after the other, this one last.
+    pub(super) fn answered(&mut self, destination: &Destination, last: Ticket) {
+        if let Some(line) = self.lines.get_mut(destination) {
+            let answered = line.answered(Some(last));
+            self.have_left(answered);
+        }
+    }
+
+    /// The store still has them.
+    fn have_left(&mut self, (len, bytes): (usize, usize)) {
+        self.removing += len;
+        self.len = self.len.saturating_sub(len);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
     /// A message is gone.
     pub(super) fn subtract(&mut self, destination: &Destination, size: usize) {
         self.len = self.len.saturating_sub(1);
@@ -199,7 +242,7 @@ impl<Req> Book<Req> {
         let mut bytes = left.unwrap_or(0);
         if let Some(line) = self.lines.get_mut(destination) {
             line.slots.remove(&ticket);
-            line.current = None;
+            line.run.end();
             line.gone.insert(ticket);
             bytes = left.map_or(0, |size| line.subtract(size));
         }

@@ -54,10 +54,11 @@ impl Started {
     }
 }
 
+pub(super) type Delivering<S, P, R, Req> = Pin<Box<ResponseFuture<S, Req, P, R, Delivery>>>;
+
 /// Polls a delivery. What panics is over.
-#[allow(clippy::type_complexity)]
 pub(super) fn poll<S, P, R, Req>(
-    future: &mut Pin<Box<Option<ResponseFuture<S, Req, P, R, Delivery>>>>,
+    future: Pin<&mut ResponseFuture<S, Req, P, R, Delivery>>,
     cx: &mut Context<'_>,
 ) -> Poll<End>
 where
@@ -66,13 +67,14 @@ where
     P: ConnErrorPolicy<Req>,
     R: RequestModel<Req>,
 {
-    let polled = unwind(|| match future.as_mut().as_pin_mut() {
-        Some(future) => future.poll(cx).map_ok(drop),
-        None => Poll::Pending,
-    });
+    end(unwind(|| future.poll(cx)))
+}
+
+/// What a poll says of a delivery.
+pub(super) fn end<T>(polled: Option<Poll<Result<T, Error>>>) -> Poll<End> {
     match polled {
         Some(Poll::Pending) => Poll::Pending,
-        Some(Poll::Ready(Ok(()))) => Poll::Ready(End::Answered),
+        Some(Poll::Ready(Ok(_))) => Poll::Ready(End::Answered),
         Some(Poll::Ready(Err(error))) => Poll::Ready(End::Refused(error)),
         None => Poll::Ready(End::Panicked),
     }
@@ -80,8 +82,7 @@ where
 
 /// A delivery under way.
 pub(super) struct Flight<S: Service<Req>, P, R, Req> {
-    #[allow(clippy::type_complexity)]
-    future: Pin<Box<Option<ResponseFuture<S, Req, P, R, Delivery>>>>,
+    future: Delivering<S, P, R, Req>,
     started: Started,
     slot: Arc<Slot>,
     called: bool,
@@ -90,14 +91,12 @@ pub(super) struct Flight<S: Service<Req>, P, R, Req> {
 }
 
 impl<S: Service<Req>, P, R, Req> Flight<S, P, R, Req> {
-    #[allow(clippy::type_complexity)]
     pub(super) fn new(
-        future: Pin<Box<Option<ResponseFuture<S, Req, P, R, Delivery>>>>,
+        future: Delivering<S, P, R, Req>,
         started: Started,
         order: Option<Arc<Order>>,
     ) -> Self {
-        let of = future.as_ref().get_ref().as_ref();
-        let called = of.is_some_and(ResponseFuture::is_in_attempt);
+        let called = future.is_in_attempt();
         let flight = Self {
             future,
             started,
@@ -127,8 +126,7 @@ impl<S: Service<Req>, P, R, Req> Flight<S, P, R, Req> {
     }
 
     fn is_in_attempt(&self) -> bool {
-        let future = self.future.as_ref().get_ref();
-        future.as_ref().is_some_and(ResponseFuture::is_in_attempt)
+        self.future.is_in_attempt()
     }
 
     fn look(&mut self) -> bool {
@@ -170,7 +168,7 @@ where
         if let Some(order) = self.order.as_ref().filter(|_| !self.is_in_attempt()) {
             order.asks(self.started.ticket);
         }
-        if let Poll::Ready(end) = poll(&mut self.future, cx) {
+        if let Poll::Ready(end) = poll(self.future.as_mut(), cx) {
             return Poll::Ready(self.started.done(end));
         }
         let in_attempt = self.look();

@@ -53,7 +53,7 @@ impl<Req: Send + 'static> Outbox<Req> {
 
     /// How many messages it owns.
     pub fn len(&self) -> usize {
-        self.shared.book().len
+        self.shared.counted().len
     }
 
     /// Whether it owns none.
@@ -63,7 +63,7 @@ impl<Req: Send + 'static> Outbox<Req> {
 
     /// The bytes of its messages, by [`Replayable::size_hint`](crate::Replayable::size_hint).
     pub fn bytes(&self) -> usize {
-        self.shared.book().bytes
+        self.shared.counted().bytes
     }
 
     /// Tells what becomes of each message from now on. One who does not keep up misses some

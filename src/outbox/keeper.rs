@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -21,6 +21,9 @@ pub(super) enum Keeper<Req> {
 /// What is read: a message, or one that can't be.
 pub(super) type Found<Req> = (Ticket, Result<Message<Req>, BoxError>);
 
+/// What is read at once.
+pub(super) type Batch<Req> = VecDeque<Found<Req>>;
+
 pub(super) enum Job<Req> {
     Put(Message<Req>, Ack),
     Remove(Vec<(Destination, Ticket)>),
@@ -28,7 +31,7 @@ pub(super) enum Job<Req> {
         destination: Destination,
         after: Option<Ticket>,
         most: usize,
-        found: oneshot::Sender<Result<Vec<Found<Req>>, BoxError>>,
+        found: oneshot::Sender<Result<Batch<Req>, BoxError>>,
     },
     /// There may be more than there should be.
     Trim,
@@ -124,16 +127,18 @@ impl<Req: Send + 'static> Keeper<Req> {
         }
     }
 
-    /// Reads so many messages that come after this one.
+    /// Reads so many messages that come after this one, into an empty buffer.
     pub(super) async fn read(
         &self,
         destination: &Destination,
         after: Option<Ticket>,
         most: usize,
         copy: fn(&Req) -> Option<Req>,
-    ) -> Result<Vec<Found<Req>>, BoxError> {
-        if let Some(found) = self.here(|store| read(store, destination, after, most, copy)) {
-            return found;
+        buffer: Batch<Req>,
+    ) -> Result<Batch<Req>, BoxError> {
+        if let Self::Here(_) = self {
+            let here = self.here(|store| read(store, destination, after, most, copy, buffer));
+            return here.unwrap_or_else(|| Err(GONE.into()));
         }
         let (found, answer) = oneshot::channel();
         self.send(Job::Read {
@@ -165,8 +170,9 @@ pub(super) fn read<Req: 'static>(
     after: Option<Ticket>,
     most: usize,
     copy: fn(&Req) -> Option<Req>,
-) -> Result<Vec<Found<Req>>, BoxError> {
-    let mut found = Vec::with_capacity(most.min(64));
+    mut found: Batch<Req>,
+) -> Result<Batch<Req>, BoxError> {
+    found.reserve(most.min(64));
     store.read(destination, after, most, &mut |ticket, message| {
         let message = message.and_then(|message| {
             let copy = unwind(|| copy(&message.request)).flatten();
@@ -177,7 +183,7 @@ pub(super) fn read<Req: 'static>(
                 ..*message
             })
         });
-        found.push((ticket, message));
+        found.push_back((ticket, message));
     })?;
     Ok(found)
 }
@@ -320,13 +326,14 @@ impl<Req: Send + 'static> Thread<Req> {
         destination: &Destination,
         mut after: Option<Ticket>,
         most: usize,
-    ) -> Result<Vec<Found<Req>>, BoxError> {
+    ) -> Result<Batch<Req>, BoxError> {
         let outbox = self.outbox.upgrade().ok_or(GONE)?;
         let copy = outbox.copy().ok_or(GONE)?;
         let removes = &self.removes;
         loop {
-            let mut found = read(&mut *self.store, destination, after, most, copy)?;
-            let Some((last, _)) = found.last() else {
+            let buffer = Batch::new();
+            let mut found = read(&mut *self.store, destination, after, most, copy, buffer)?;
+            let Some((last, _)) = found.back() else {
                 return Ok(found);
             };
             after = Some(*last);

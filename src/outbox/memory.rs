@@ -48,10 +48,13 @@ impl<Req> MemoryStore<Req> {
         let Some(queue) = self.destinations.get_mut(destination) else {
             return;
         };
-        for (_, ticket) in gone {
-            if queue.front().is_some_and(|first| first.ticket == *ticket) {
-                queue.pop_front();
-            } else if let Ok(at) = queue.binary_search_by_key(ticket, |message| message.ticket) {
+        // Mostly they are the first.
+        let pairs = queue.iter().zip(gone);
+        let first = pairs.take_while(|(message, (_, gone))| message.ticket == *gone);
+        let first = first.count();
+        queue.drain(..first);
+        for (_, ticket) in &gone[first..] {
+            if let Ok(at) = queue.binary_search_by_key(ticket, |message| message.ticket) {
                 queue.remove(at);
             }
         }

@@ -155,6 +155,7 @@ mod memory;
 mod order;
 mod put;
 mod receipt;
+mod run;
 mod shared;
 mod slot;
 mod store;

@@ -35,6 +35,9 @@ impl<Req: Send + 'static> Shared<Req> {
         if !limits.have_room(0, 0, size) {
             return Put::Full(message);
         }
+        if !book.has_room(limits, size) {
+            book.catch_up();
+        }
         let full = !book.has_room(limits, size);
         match self.settings.when_full {
             WhenFull::Reject if full => return Put::Full(message),

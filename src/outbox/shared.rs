@@ -6,7 +6,7 @@ use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
 use super::book::Book;
-use super::keeper::{Keeper, Removal};
+use super::keeper::{Batch, Keeper, Removal};
 use super::store::{Message, Store};
 use super::unwind::unwind;
 use super::{DeadLetter, OutboxError, Outcome, Receipt, Ticket};
@@ -186,6 +186,13 @@ impl<Req: Send + 'static> Shared<Req> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The same, with all that was answered so far.
+    pub(super) fn counted(&self) -> MutexGuard<'_, Book<Req>> {
+        let mut book = self.book();
+        book.catch_up();
+        book
+    }
+
     /// For how long the outbox has been open, in all.
     pub(super) fn clock(&self) -> Duration {
         self.former + self.epoch.elapsed()
@@ -210,10 +217,10 @@ impl<Req: Send + 'static> Shared<Req> {
     /// Has all workers end.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
-        self.book()
-            .lines
-            .values()
-            .for_each(|line| line.news.notify_one());
+        for line in self.book().lines.values() {
+            line.run.stop();
+            line.news.notify_one();
+        }
     }
 
     pub(super) fn worker_ended(&self) {
@@ -246,9 +253,10 @@ impl<Req: Send + 'static> Shared<Req> {
         for destination in lines.into_keys() {
             let mut after = None;
             loop {
-                let found = self.keeper.read(&destination, after, 1_024, copy).await;
-                let found = found.unwrap_or_default();
-                let Some((last, _)) = found.last() else {
+                let buffer = Batch::new();
+                let read = self.keeper.read(&destination, after, 1_024, copy, buffer);
+                let found = read.await.unwrap_or_default();
+                let Some((last, _)) = found.back() else {
                     break;
                 };
                 after = Some(*last);

@@ -20,6 +20,10 @@ impl Tickets {
         self.0.last().is_some_and(|last| *last >= ticket) && self.0.binary_search(&ticket).is_ok()
     }
 
+    pub(super) fn last(&self) -> Option<Ticket> {
+        self.0.last().copied()
+    }
+
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::keeper::{self, Found};
+use super::keeper::{self, Batch, Found};
 use super::shared::Shared;
 use super::store::{Message, Store};
 use super::{Outcome, Receipt, Ticket};
@@ -32,7 +32,7 @@ impl<Req: Send + 'static> Shared<Req> {
         gone: &[(Destination, Ticket)],
     ) -> Option<(Destination, Ticket, Option<Message<Req>>)> {
         let destinations: Vec<_> = {
-            let book = self.book();
+            let book = self.counted();
             let limits = self.settings.limits;
             if book.len == 0 || limits.have_room(book.len - 1, book.bytes, 0) {
                 return None;
@@ -63,10 +63,11 @@ impl<Req: Send + 'static> Shared<Req> {
         let copy = self.copy()?;
         let mut after = None;
         loop {
-            let found = keeper::read(store, destination, after, 16, copy).ok()?;
-            after = Some(found.last()?.0);
+            let found = keeper::read(store, destination, after, 16, copy, Batch::new()).ok()?;
+            after = Some(found.back()?.0);
             let book = self.book();
             let line = book.lines.get(destination)?;
+            line.run.stop();
             let waits = |(ticket, _): &Found<Req>| {
                 let is_gone = gone.contains(&(destination.clone(), *ticket));
                 !is_gone && line.waits(*ticket)
@@ -83,6 +84,7 @@ impl<Req: Send + 'static> Shared<Req> {
         let Some(line) = book.lines.get_mut(destination) else {
             return false;
         };
+        line.run.stop();
         let waits = line.waits(ticket) && line.slots.get(&ticket).is_none_or(|slot| slot.take());
         if waits {
             line.slots.remove(&ticket);

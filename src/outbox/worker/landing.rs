@@ -4,6 +4,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::super::flight::{Done, End, Flight};
+use super::super::keeper::Batch;
 use super::super::meanwhile::meanwhile;
 use super::super::store::Message;
 use super::super::{Outcome, Receipt, Ticket};
@@ -24,14 +25,10 @@ where
         match end {
             // It was counted where it was taken.
             End::Taken => {}
-            End::Answered => self.delivered(&Done { ticket, size, end }),
+            End::Answered => self.leaves(ticket, size, Outcome::Delivered),
             End::Refused(error) => self.refuse(ticket, size, Some(error)).await,
             End::Panicked => self.refuse(ticket, size, None).await,
         }
-    }
-
-    pub(super) fn delivered(&mut self, done: &Done) {
-        self.leaves(done.ticket, done.size, Outcome::Delivered);
     }
 
     pub(super) async fn refuse(&mut self, ticket: Ticket, size: usize, error: Option<Error>) {
@@ -48,7 +45,7 @@ where
         let before = ticket.get().checked_sub(1).map(Ticket::new);
         let copy = self.outbox.copy()?;
         let keeper = &self.outbox.keeper;
-        let read = keeper.read(&self.destination, before, 1, copy);
+        let read = keeper.read(&self.destination, before, 1, copy, Batch::new());
         let found = meanwhile(&mut self.flights, &mut self.landed, read).await;
         let (found, message) = found.ok()?.into_iter().next()?;
         message.ok().filter(|_| found == ticket)

@@ -19,15 +19,16 @@ use tokio::sync::Notify;
 use tokio::time::timeout_at;
 use tower_service::Service;
 
-use super::flight::{Done, End, Flight};
+use super::flight::{Delivering, Done, Flight};
+use super::keeper::Batch;
 use super::meanwhile::hear;
 use super::order::Order;
+use super::run::At;
 use super::shared::Shared;
 use super::store::Message;
 use super::unwind::unwind;
-use super::{Outcome, Ticket};
-use crate::mode::Delivery;
-use crate::{BoxError, ConnErrorPolicy, Destination, RequestModel, ResponseFuture, service};
+use super::{Outcome, Receipt, Ticket};
+use crate::{BoxError, ConnErrorPolicy, Destination, RequestModel, service};
 use next::Next;
 use start::Begun;
 
@@ -49,17 +50,20 @@ where
     service: Arc<service::Shared<S, P>>,
     destination: Destination,
     news: Arc<Notify>,
+    /// Where it is in its line's run.
+    at: Arc<At>,
     /// For first attempts.
     ready: Option<S>,
     /// Were read, and not started yet.
-    batch: VecDeque<(Ticket, Result<Message<Req>, BoxError>)>,
+    batch: Batch<Req>,
     flights: FuturesUnordered<Flight<S, P, R, Req>>,
     order: Option<Arc<Order>>,
     /// Were over while the store was read.
     landed: VecDeque<Done>,
     /// The allocation of a delivery that is over.
-    #[allow(clippy::type_complexity)]
-    spare: Option<Pin<Box<Option<ResponseFuture<S, Req, P, R, Delivery>>>>>,
+    spare: Option<Delivering<S, P, R, Req>>,
+    /// Were answered one after the other, and nobody has heard of it yet.
+    answered: Vec<Ticket>,
     /// To be removed from the store.
     remove: Vec<(Destination, Ticket)>,
 }
@@ -81,19 +85,22 @@ where
             .book()
             .lines
             .get(&destination)
-            .map(|line| line.news.clone());
+            .map(|line| (line.news.clone(), line.run.at()));
+        let (news, at) = line.unwrap_or_default();
         let order = Order::new(&service.table, &destination);
         Self {
             ready: None,
             outbox,
             service,
             destination,
-            news: line.unwrap_or_default(),
-            batch: VecDeque::new(),
+            news,
+            at,
+            batch: Batch::new(),
             flights: FuturesUnordered::new(),
             order,
             landed: VecDeque::new(),
             spare: None,
+            answered: Vec::with_capacity(BATCH),
             remove: Vec::with_capacity(BATCH),
         }
     }
@@ -102,6 +109,7 @@ where
     /// nobody's end.
     pub(super) async fn work(mut self) {
         while AssertUnwindSafe(self.run()).catch_unwind().await.is_err() {
+            self.account();
             self.ready = None;
             self.batch.clear();
             if let Some(line) = self.outbox.book().lines.get_mut(&self.destination) {
@@ -137,32 +145,20 @@ where
                 Next::Read => self.read().await,
                 next => next,
             };
-            let (ticket, message) = match next {
-                Next::Begins(ticket, message) => (ticket, message),
+            match next {
+                Next::Begins => {}
                 Next::Read => continue,
                 Next::Nothing => return !self.flights.is_empty(),
-            };
-            let message = match message {
-                Ok(message) => message,
-                Err(_) => {
-                    self.lose(ticket);
-                    continue;
-                }
-            };
-            if self.is_old(&message) {
-                self.over(ticket);
-                self.outbox.bury(message, Outcome::Expired, None);
-                continue;
             }
-            let mut message = Some(message);
-            let mut start = |cx: &mut Context<'_>| Some(self.start(message.take()?, cx));
-            match poll_fn(|cx| Poll::Ready(start(cx))).await {
-                Some(Begun::Over(done)) => match done.end {
-                    End::Answered => self.delivered(&done),
-                    _ => self.land(done).await,
-                },
-                Some(Begun::NotYet) => break,
-                Some(Begun::UnderWay) | None => {}
+            match poll_fn(|cx| Poll::Ready(self.begin(cx))).await {
+                Begun::NotYet => break,
+                Begun::UnderWay | Begun::Answered(_) => {}
+                Begun::Over(done) => self.land(done).await,
+                Begun::Lost(ticket) => self.lose(ticket),
+                Begun::Old(message) => {
+                    self.over(message.ticket);
+                    self.outbox.bury(message, Outcome::Expired, None);
+                }
             }
         }
         if self.flights.len() >= WINDOW {
@@ -228,6 +224,24 @@ where
     S: Service<Req>,
     Req: Send + 'static,
 {
+    /// Those that were answered one after the other leave the outbox.
+    fn account(&mut self) {
+        let Some(last) = self.answered.last() else {
+            return;
+        };
+        let mut book = self.outbox.book();
+        book.answered(&self.destination, *last);
+        self.outbox.let_in(book);
+        for ticket in self.answered.drain(..) {
+            let outcome = Outcome::Delivered;
+            self.outbox.tell(Receipt { ticket, outcome });
+            self.remove.push((self.destination.clone(), ticket));
+        }
+        if self.remove.len() >= BATCH {
+            self.settle();
+        }
+    }
+
     /// Takes out of the store what is over.
     fn settle(&mut self) {
         if self.remove.is_empty() {
@@ -246,7 +260,10 @@ where
 {
     fn drop(&mut self) {
         self.flights.clear();
-        unwind(|| self.settle());
+        unwind(|| {
+            self.account();
+            self.settle();
+        });
         self.outbox.worker_ended();
     }
 }

@@ -8,9 +8,9 @@ use super::super::store::Message;
 use super::{AGAIN, BATCH, Worker};
 use crate::{BoxError, ConnErrorPolicy, RequestModel};
 
-pub(super) enum Next<Req> {
-    /// The delivery of this message begins.
-    Begins(Ticket, Result<Message<Req>, BoxError>),
+pub(super) enum Next {
+    /// The delivery of the first of those that were read begins.
+    Begins,
     /// More has to be read.
     Read,
     /// There are no more.
@@ -26,7 +26,7 @@ where
     Req: Send + 'static,
 {
     /// The next of those that were read, and still wait.
-    pub(super) fn next(&mut self) -> Next<Req> {
+    pub(super) fn next(&mut self) -> Next {
         let mut over; // the user's, so not dropped under the lock
         loop {
             let mut book = self.outbox.book();
@@ -42,12 +42,16 @@ where
                 drop(again);
                 continue;
             }
-            match self.batch.pop_front() {
-                Some((ticket, message)) if line.can_begin(ticket) => {
-                    line.current = Some(ticket);
-                    return Next::Begins(ticket, message);
+            match self.batch.front() {
+                Some((ticket, _)) if line.can_begin(*ticket) => {
+                    let size = |found: &Result<Message<Req>, BoxError>| {
+                        found.as_ref().map_or(0, |message| message.size)
+                    };
+                    let all = self.batch.iter();
+                    line.begin(all.map(|(ticket, found)| (*ticket, size(found))), *ticket);
+                    return Next::Begins;
                 }
-                Some(gone) => over = gone,
+                Some(_) => over = self.batch.pop_front(),
                 None => return Next::Read,
             }
             drop(book);
@@ -56,7 +60,7 @@ where
     }
 
     /// Reads more.
-    pub(super) async fn read(&mut self) -> Next<Req> {
+    pub(super) async fn read(&mut self) -> Next {
         // What was delivered is removed before more is read: so much less is delivered twice by a
         // process that is killed.
         while let Some(done) = self.landed.pop_front() {
@@ -76,10 +80,11 @@ where
             return Next::Nothing;
         };
         let keeper = &self.outbox.keeper;
-        let read = keeper.read(&self.destination, after, BATCH, copy);
+        let buffer = std::mem::take(&mut self.batch);
+        let read = keeper.read(&self.destination, after, BATCH, copy, buffer);
         match meanwhile(&mut self.flights, &mut self.landed, read).await {
             // There is nothing in it.
-            Ok(found) => self.batch = found.into(),
+            Ok(found) => self.batch = found,
             Err(_) => {
                 let again = tokio::time::sleep(AGAIN);
                 meanwhile(&mut self.flights, &mut self.landed, again).await;

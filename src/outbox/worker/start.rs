@@ -4,7 +4,8 @@ use std::task::{Context, Poll};
 
 use tower_service::Service;
 
-use super::super::flight::{self, Done, End, Flight, Started};
+use super::super::Ticket;
+use super::super::flight::{self, Delivering, Done, End, Flight, Started};
 use super::super::store::Message;
 use super::super::unwind::unwind;
 use super::Worker;
@@ -14,11 +15,17 @@ use crate::mode::Delivery;
 use crate::{BoxError, ConnErrorPolicy, RequestModel, ResponseFuture};
 
 /// What became of a delivery at once.
-pub(super) enum Begun {
+pub(super) enum Begun<Req> {
     /// It can't be started yet, and waits where it was.
     NotYet,
     UnderWay,
     Over(Done),
+    /// It was answered, and is among those of which nobody has heard yet.
+    Answered(Ticket),
+    /// The message is too old.
+    Old(Message<Req>),
+    /// It can't be read.
+    Lost(Ticket),
 }
 
 impl<S, P, R, Req> Worker<S, P, R, Req>
@@ -29,9 +36,28 @@ where
     R: RequestModel<Req>,
     Req: Send + 'static,
 {
+    /// Begins with the first of those that were read, and goes on as long as each is answered at once
+    /// and nobody has news. What became of the last.
+    pub(super) fn begin(&mut self, cx: &mut Context<'_>) -> Begun<Req> {
+        loop {
+            let begun = self.start(cx);
+            if let Begun::Answered(ticket) = begun {
+                let next = self.batch.front();
+                if next.is_some_and(|(next, _)| self.at.go_on(ticket, *next)) {
+                    continue;
+                }
+            }
+            self.account();
+            return begun;
+        }
+    }
+
     /// Starts a delivery.
-    pub(super) fn start(&mut self, message: Message<Req>, cx: &mut Context<'_>) -> Begun {
-        let Message { ticket, size, .. } = message;
+    fn start(&mut self, cx: &mut Context<'_>) -> Begun<Req> {
+        let (ticket, message) = match self.batch.front() {
+            Some((ticket, Ok(message))) if !self.is_old(message) => (*ticket, message),
+            _ => return self.leave_out(),
+        };
         let table = &self.service.table;
         let id = ticket.get();
         if id < self.outbox.first {
@@ -40,18 +66,19 @@ where
         }
         let hold = match table.are_shut() {
             false => Hold::Open,
-            true => table.hold(&self.destination, id, size, 0, None, true),
+            true => table.hold(&self.destination, id, message.size, 0, None, true),
         };
         let start = match hold {
             Hold::Held(place) | Hold::Probe(place) => Start::Held(place),
             Hold::Room(_) | Hold::Full => Start::Now,
             Hold::Open => {
                 if self.waits_for_call() {
-                    return self.put_back(message);
+                    return self.put_off();
                 }
                 let service = self.ready.get_or_insert_with(|| self.service.fresh());
                 match service.poll_ready(cx) {
-                    Poll::Ready(Ok(())) => return self.attempt(message, cx),
+                    Poll::Ready(Ok(())) if message.attempts == 0 => return self.attempt(cx),
+                    Poll::Ready(Ok(())) => return self.attempt_again(cx),
                     Poll::Ready(Err(error)) => {
                         self.ready = None;
                         Start::Failed(error.into())
@@ -60,29 +87,87 @@ where
                 }
             }
         };
+        let Some((_, Ok(message))) = self.batch.pop_front() else {
+            return Begun::NotYet;
+        };
         let started = Started::from(&message);
         let call = Call::begun(self.service.clone(), id, message.request, start);
         let call = call.had(message.attempts, message.maybe_sent);
         self.fly(ResponseFuture::new(None, call, ()), started, cx)
     }
 
+    /// The first one can't be delivered.
+    #[cold]
+    fn leave_out(&mut self) -> Begun<Req> {
+        match self.batch.pop_front() {
+            Some((_, Ok(message))) => Begun::Old(message),
+            Some((ticket, Err(_))) => Begun::Lost(ticket),
+            None => Begun::NotYet,
+        }
+    }
+
     /// Not before the one before it has called the service.
     #[cold]
-    fn put_back(&mut self, message: Message<Req>) -> Begun {
-        self.batch.push_front((message.ticket, Ok(message)));
+    fn put_off(&mut self) -> Begun<Req> {
+        self.account();
         if let Some(line) = self.outbox.book().lines.get_mut(&self.destination) {
-            line.current = None;
+            line.run.end();
         }
         Begun::NotYet
     }
 
-    /// Makes an attempt at once.
-    fn attempt(&mut self, mut message: Message<Req>, cx: &mut Context<'_>) -> Begun {
-        let started = Started::from(&message);
-        // Put back if it does not panic.
-        let Some(mut ready) = self.ready.take() else {
-            return self.put_back(message);
+    /// Makes a first attempt at once.
+    fn attempt(&mut self, cx: &mut Context<'_>) -> Begun<Req> {
+        let (Some((ticket, Ok(message))), Some(ready)) = (self.batch.front(), &mut self.ready)
+        else {
+            return Begun::NotYet;
         };
+        let idle = || Box::pin(ResponseFuture::idle(self.service.clone()));
+        let future = self.spare.get_or_insert_with(idle);
+        let seen = unwind(|| {
+            let request = R::try_clone(&message.request)?;
+            Some(
+                future
+                    .as_mut()
+                    .poll_first(&message.request, ready.call(request), cx),
+            )
+        });
+        match seen {
+            Some(Some(None)) => {
+                let ticket = *ticket;
+                self.answered.push(ticket);
+                self.batch.pop_front();
+                Begun::Answered(ticket)
+            }
+            Some(None) => self.attempt_again(cx),
+            Some(Some(Some(seen))) => self.go_on(seen, cx),
+            None => self.panicked(),
+        }
+    }
+
+    /// The first attempt was not answered at once.
+    #[cold]
+    fn go_on(&mut self, seen: Poll<S::Error>, cx: &mut Context<'_>) -> Begun<Req> {
+        let (Some((ticket, Ok(message))), Some(mut future)) =
+            (self.batch.pop_front(), self.spare.take())
+        else {
+            return Begun::NotYet;
+        };
+        let started = Started::from(&message);
+        let id = ticket.get();
+        let polled = unwind(|| future.as_mut().go_on(id, message.request, seen, cx));
+        self.polled(future, started, flight::end(polled))
+    }
+
+    /// Makes another attempt at once, or the only one of a request that can't be copied.
+    fn attempt_again(&mut self, cx: &mut Context<'_>) -> Begun<Req> {
+        // Put back if it does not panic.
+        let (Some((_, Ok(mut message))), Some(mut ready)) =
+            (self.batch.pop_front(), self.ready.take())
+        else {
+            return Begun::NotYet;
+        };
+        let started = Started::from(&message);
         let future = unwind(|| {
             let id = message.ticket.get();
             let mut call = Call::new(self.service.clone(), id, &message.request);
@@ -101,36 +186,55 @@ where
         }
     }
 
+    /// An attempt has panicked.
+    #[cold]
+    fn panicked(&mut self) -> Begun<Req> {
+        self.ready = None;
+        let future = self.spare.take();
+        unwind(|| drop(future));
+        match self.batch.pop_front() {
+            Some((_, Ok(message))) => Begun::Over(Started::from(&message).done(End::Panicked)),
+            _ => Begun::NotYet,
+        }
+    }
+
     fn fly(
         &mut self,
         future: ResponseFuture<S, Req, P, R, Delivery>,
         started: Started,
         cx: &mut Context<'_>,
-    ) -> Begun {
+    ) -> Begun<Req> {
         let mut boxed = match self.spare.take() {
             Some(mut spare) => {
-                spare.set(Some(future));
+                spare.set(future);
                 spare
             }
-            None => Box::pin(Some(future)),
+            None => Box::pin(future),
         };
-        match flight::poll(&mut boxed, cx) {
-            Poll::Ready(end) => {
-                boxed.set(None);
-                self.spare = Some(boxed);
-                Begun::Over(started.done(end))
-            }
-            Poll::Pending => {
-                let flight = Flight::new(boxed, started, self.order.clone());
-                let mut book = self.outbox.book();
-                if let Some(line) = book.lines.get_mut(&self.destination) {
-                    line.slots.insert(flight.ticket(), flight.slot());
-                    line.current = None;
-                }
-                drop(book);
-                self.flights.push(flight);
-                Begun::UnderWay
-            }
+        let polled = flight::poll(boxed.as_mut(), cx);
+        self.polled(boxed, started, polled)
+    }
+
+    fn polled(
+        &mut self,
+        mut future: Delivering<S, P, R, Req>,
+        started: Started,
+        polled: Poll<End>,
+    ) -> Begun<Req> {
+        if let Poll::Ready(end) = polled {
+            future.set(ResponseFuture::idle(self.service.clone()));
+            self.spare = Some(future);
+            return Begun::Over(started.done(end));
         }
+        self.account();
+        let flight = Flight::new(future, started, self.order.clone());
+        let mut book = self.outbox.book();
+        if let Some(line) = book.lines.get_mut(&self.destination) {
+            line.slots.insert(flight.ticket(), flight.slot());
+            line.run.end();
+        }
+        drop(book);
+        self.flights.push(flight);
+        Begun::UnderWay
     }
 }
