@@ -26,7 +26,7 @@ pub(super) type Batch<Req> = VecDeque<Found<Req>>;
 
 pub(super) enum Job<Req> {
     Put(Message<Req>, Ack),
-    Remove(Vec<(Destination, Ticket)>),
+    Remove(Destination, Vec<Ticket>),
     Read {
         destination: Destination,
         after: Option<Ticket>,
@@ -103,28 +103,37 @@ impl<Req: Send + 'static> Keeper<Req> {
     }
 
     /// Takes out what was delivered, or will never be.
-    pub(super) fn remove(&self, remove: Vec<(Destination, Ticket)>, clock: Duration) -> Removal {
+    pub(super) fn remove(
+        &self,
+        destination: &Destination,
+        tickets: &[Ticket],
+        clock: Duration,
+    ) -> Removal {
         match self {
             Self::Here(_) => {
-                let put = Vec::new();
-                let changes = Changes { put, remove, clock };
-                self.here(|store| store.commit(changes));
+                self.here(|store| store.remove(destination, tickets, clock));
                 Removal::Done
             }
-            Self::Thread(jobs) => match jobs.send(Job::Remove(remove)) {
-                Ok(()) => Removal::Sent,
-                Err(_) => Removal::Done,
-            },
+            Self::Thread(jobs) => {
+                match jobs.send(Job::Remove(destination.clone(), tickets.to_vec())) {
+                    Ok(()) => Removal::Sent,
+                    Err(_) => Removal::Done,
+                }
+            }
         }
     }
 
     /// What is in memory was handed out.
     pub(super) fn forget(&self, handed_out: &[Message<Req>], clock: Duration) {
-        if let Self::Here(_) = self {
-            let all = handed_out.iter();
-            let all = all.map(|message| (message.destination.clone(), message.ticket));
-            let _ = self.remove(all.collect(), clock);
-        }
+        let all = handed_out.iter();
+        let all = all.map(|message| (message.destination.clone(), message.ticket));
+        self.here(|store| {
+            store.commit(Changes {
+                put: Vec::new(),
+                remove: all.collect(),
+                clock,
+            })
+        });
     }
 
     /// Reads so many messages that come after this one, into an empty buffer.
@@ -236,7 +245,10 @@ impl<Req: Send + 'static> Thread<Req> {
                             self.refuse(ack, &message.destination, ticket, size);
                         }
                     },
-                    Job::Remove(gone) => self.remove(gone),
+                    Job::Remove(destination, tickets) => {
+                        let gone = tickets.into_iter();
+                        self.remove(gone.map(|ticket| (destination.clone(), ticket)));
+                    }
                     other => others.push(other),
                 }
                 let full = self.puts.len() + self.removes.len() >= BATCH;
@@ -248,7 +260,7 @@ impl<Req: Send + 'static> Thread<Req> {
         self.end
     }
 
-    fn remove(&mut self, gone: Vec<(Destination, Ticket)>) {
+    fn remove(&mut self, gone: impl ExactSizeIterator<Item = (Destination, Ticket)>) {
         self.owed += gone.len();
         self.removes.extend(gone);
     }
@@ -312,12 +324,12 @@ impl<Req: Send + 'static> Thread<Req> {
             Job::Trim => {
                 if let Some(outbox) = self.outbox.upgrade() {
                     let gone = outbox.trim(&mut *self.store);
-                    self.remove(gone);
+                    self.remove(gone.into_iter());
                     self.commit();
                 }
             }
             Job::End(ended) => self.end = Some(ended),
-            Job::Put(..) | Job::Remove(_) => {}
+            Job::Put(..) | Job::Remove(..) => {}
         }
     }
 

@@ -41,20 +41,21 @@ impl<Req> MemoryStore<Req> {
     }
 
     /// All of one destination.
-    fn remove(&mut self, gone: &[(Destination, Ticket)]) {
-        let Some((destination, _)) = gone.first() else {
-            return;
-        };
+    fn take_out(
+        &mut self,
+        destination: &Destination,
+        tickets: impl Iterator<Item = Ticket> + Clone,
+    ) {
         let Some(queue) = self.destinations.get_mut(destination) else {
             return;
         };
         // Mostly they are the first.
-        let pairs = queue.iter().zip(gone);
-        let first = pairs.take_while(|(message, (_, gone))| message.ticket == *gone);
+        let pairs = queue.iter().zip(tickets.clone());
+        let first = pairs.take_while(|(message, ticket)| message.ticket == *ticket);
         let first = first.count();
         queue.drain(..first);
-        for (_, ticket) in &gone[first..] {
-            if let Ok(at) = queue.binary_search_by_key(ticket, |message| message.ticket) {
+        for ticket in tickets.skip(first) {
+            if let Ok(at) = queue.binary_search_by_key(&ticket, |message| message.ticket) {
                 queue.remove(at);
             }
         }
@@ -93,8 +94,21 @@ impl<Req: Send + 'static> Store<Req> for MemoryStore<Req> {
             .into_iter()
             .for_each(|message| self.put(message));
         let gone = changes.remove.chunk_by(|one, other| one.0 == other.0);
-        gone.for_each(|gone| self.remove(gone));
+        for gone in gone {
+            self.take_out(&gone[0].0, gone.iter().map(|(_, ticket)| *ticket));
+        }
         self.clock = changes.clock;
+        Ok(())
+    }
+
+    fn remove(
+        &mut self,
+        destination: &Destination,
+        tickets: &[Ticket],
+        clock: Duration,
+    ) -> Result<(), BoxError> {
+        self.take_out(destination, tickets.iter().copied());
+        self.clock = clock;
         Ok(())
     }
 

@@ -93,11 +93,11 @@ impl<Req: Send + 'static> Shared<Req> {
     }
 
     /// What is over is taken out of the store. Until that is durable, the outbox is not done.
-    pub(super) fn remove(&self, remove: Vec<(Destination, Ticket)>) {
-        let number = remove.len();
-        let done = unwind(|| self.keeper.remove(remove, self.clock()));
+    pub(super) fn remove(&self, destination: &Destination, tickets: &[Ticket]) {
+        let clock = self.clock();
+        let done = unwind(|| self.keeper.remove(destination, tickets, clock));
         if done != Some(Removal::Sent) {
-            self.removed(number);
+            self.removed(tickets.len());
         }
     }
 

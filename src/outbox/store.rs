@@ -57,6 +57,27 @@ pub trait Store<Req>: Send + 'static {
         show: &mut dyn FnMut(Ticket, Result<&Message<Req>, BoxError>),
     ) -> Result<(), BoxError>;
 
+    /// Takes out messages of one destination, as [`commit`](Self::commit) does, which is what it calls by
+    /// default. A store that is [in memory](Self::is_in_memory) may have a quicker way; no other is
+    /// asked.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was changed.
+    fn remove(
+        &mut self,
+        destination: &Destination,
+        tickets: &[Ticket],
+        clock: Duration,
+    ) -> Result<(), BoxError> {
+        let gone = tickets.iter().map(|ticket| (destination.clone(), *ticket));
+        self.commit(Changes {
+            put: Vec::new(),
+            remove: gone.collect(),
+            clock,
+        })
+    }
+
     /// Whether no method blocks. Then they are called where the outbox is, which is quicker.
     /// Default: no.
     fn is_in_memory(&self) -> bool {

@@ -73,7 +73,7 @@ where
 
     /// It is to be removed from the store.
     fn owe(&mut self, ticket: Ticket) {
-        self.remove.push((self.destination.clone(), ticket));
+        self.remove.push(ticket);
         if self.remove.len() >= BATCH {
             self.settle();
         }

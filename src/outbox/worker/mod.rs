@@ -65,7 +65,7 @@ where
     /// Were answered one after the other, and nobody has heard of it yet.
     answered: Vec<Ticket>,
     /// To be removed from the store.
-    remove: Vec<(Destination, Ticket)>,
+    remove: Vec<Ticket>,
 }
 
 impl<S, P, R, Req> Worker<S, P, R, Req>
@@ -235,7 +235,7 @@ where
         for ticket in self.answered.drain(..) {
             let outcome = Outcome::Delivered;
             self.outbox.tell(Receipt { ticket, outcome });
-            self.remove.push((self.destination.clone(), ticket));
+            self.remove.push(ticket);
         }
         if self.remove.len() >= BATCH {
             self.settle();
@@ -247,8 +247,8 @@ where
         if self.remove.is_empty() {
             return;
         }
-        let remove = std::mem::replace(&mut self.remove, Vec::with_capacity(BATCH));
-        self.outbox.remove(remove);
+        self.outbox.remove(&self.destination, &self.remove);
+        self.remove.clear();
     }
 }
 

@@ -41,9 +41,8 @@ where
     pub(super) fn begin(&mut self, cx: &mut Context<'_>) -> Begun<Req> {
         loop {
             let begun = self.start(cx);
-            if let Begun::Answered(ticket) = begun {
-                let next = self.batch.front();
-                if next.is_some_and(|(next, _)| self.at.go_on(ticket, *next)) {
+            if let (Begun::Answered(ticket), Some((next, _))) = (&begun, self.batch.front()) {
+                if self.at.go_on(*ticket, *next) {
                     continue;
                 }
             }
