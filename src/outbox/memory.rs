@@ -122,9 +122,7 @@ impl<Req: Send + 'static> Store<Req> for MemoryStore<Req> {
         let Some(queue) = self.destinations.get(destination) else {
             return Ok(());
         };
-        let first = after.map_or(0, |after| {
-            queue.partition_point(|message| message.ticket <= after)
-        });
+        let first = after.map_or(0, |after| after_ticket(queue, after));
         let shown = queue.range(first..).take(most);
         shown.for_each(|message| show(message.ticket, Ok(message)));
         Ok(())
@@ -133,4 +131,22 @@ impl<Req: Send + 'static> Store<Req> for MemoryStore<Req> {
     fn is_in_memory(&self) -> bool {
         true
     }
+}
+
+/// Where those begin that come after this ticket. Mostly that is near the front, and a million messages
+/// are many pages to search in.
+fn after_ticket<Req>(queue: &VecDeque<Message<Req>>, after: Ticket) -> usize {
+    let is_before = |at| queue.get(at).is_some_and(|message| message.ticket <= after);
+    let (mut low, mut high) = (0, 1);
+    while is_before(high - 1) {
+        (low, high) = (high, 2 * high);
+    }
+    while low < high {
+        let middle = low.midpoint(high);
+        match is_before(middle) {
+            true => low = middle + 1,
+            false => high = middle,
+        }
+    }
+    low
 }
