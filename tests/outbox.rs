@@ -12,6 +12,7 @@ mod outbox {
     mod delivery;
     mod faults;
     mod room;
+    mod runs;
     mod stress;
 
     use tokio::sync::broadcast;

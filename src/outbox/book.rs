@@ -90,22 +90,24 @@ impl Line {
         !self.gone.contains(ticket) && !self.slots.contains_key(&ticket)
     }
 
-    /// Its worker begins these, one after the other. Only the first, if some of them can't.
-    pub(super) fn begin(&mut self, messages: impl Iterator<Item = (Ticket, usize)>, first: Ticket) {
-        let all = self.slots.is_empty() && self.gone.last().is_none_or(|last| last < first);
-        self.run.begin(messages, all);
+    /// None of those from here on has begun or is gone.
+    pub(super) fn can_all_begin(&self, first: Ticket) -> bool {
+        self.slots.is_empty() && self.gone.last().is_none_or(|last| last < first)
     }
 
     /// Of those that were answered one after the other, the worker has told nobody yet. `last` is the
     /// last of them, if it is known. How many there are, and how many bytes.
     fn answered(&mut self, last: Option<Ticket>) -> (usize, usize) {
         let (mut len, mut bytes) = (0, 0);
-        while let Some((ticket, size)) = self.run.next_answered(last) {
+        for (ticket, size) in self.run.answered(last) {
             self.gone.insert(ticket);
             len += 1;
-            bytes += self.subtract(size);
+            bytes += size;
         }
-        (len, bytes)
+        match len {
+            0 => (0, 0),
+            _ => (len, self.subtract(len, bytes)),
+        }
     }
 
     /// Where as many deliveries are under way as may be, and one that waits comes before some of
@@ -125,9 +127,9 @@ impl Line {
         }
     }
 
-    /// One message less. How many bytes less there are.
-    fn subtract(&mut self, size: usize) -> usize {
-        self.len = self.len.saturating_sub(1);
+    /// So many messages less. How many bytes less there are.
+    fn subtract(&mut self, len: usize, size: usize) -> usize {
+        self.len = self.len.saturating_sub(len);
         self.bytes = self.bytes.saturating_sub(size);
         if self.len > 0 {
             return size;
@@ -231,7 +233,7 @@ impl<Req> Book<Req> {
     pub(super) fn subtract(&mut self, destination: &Destination, size: usize) {
         self.len = self.len.saturating_sub(1);
         let line = self.lines.get_mut(destination);
-        let bytes = line.map_or(size, |line| line.subtract(size));
+        let bytes = line.map_or(size, |line| line.subtract(1, size));
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
@@ -244,7 +246,7 @@ impl<Req> Book<Req> {
             line.slots.remove(&ticket);
             line.run.end();
             line.gone.insert(ticket);
-            bytes = left.map_or(0, |size| line.subtract(size));
+            bytes = left.map_or(0, |size| line.subtract(1, size));
         }
         self.len = self.len.saturating_sub(left.map_or(0, |_| 1));
         self.bytes = self.bytes.saturating_sub(bytes);

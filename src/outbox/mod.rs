@@ -129,8 +129,9 @@
 //!
 //! # A store of your own
 //!
-//! Implement [`Store`] to keep messages in a database or a broker: five methods, called one at a time on a
-//! thread of their own, so that they may block. `test_store` (feature `test-util`) tests it.
+//! Implement [`Store`] to keep messages in a database or a broker: three methods, and others that have
+//! defaults, called one at a time on a thread of their own, so that they may block. `test_store` (feature
+//! `test-util`) tests it.
 //!
 //! # The runtime
 //!

@@ -1,6 +1,6 @@
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::vec::Drain;
 
 use super::Ticket;
 
@@ -10,7 +10,7 @@ use super::Ticket;
 pub(super) struct Run {
     at: Arc<At>,
     /// With their sizes, in their order. The first of them may have been answered.
-    messages: VecDeque<(Ticket, usize)>,
+    messages: Vec<(Ticket, usize)>,
 }
 
 /// The message whose delivery begins, and in the lowest bit whether the worker may go on by itself.
@@ -43,14 +43,15 @@ impl Run {
         self.at.clone()
     }
 
-    /// The delivery of the first of them begins. Whether it `goes_on` with the others.
-    pub(super) fn begin(&mut self, messages: impl Iterator<Item = (Ticket, usize)>, goes_on: bool) {
+    /// The delivery of the first of them begins: of all that there are, or of one alone.
+    pub(super) fn begin(&mut self, messages: impl Iterator<Item = (Ticket, usize)>) {
         self.messages.clear();
-        self.messages
-            .extend(messages.take(if goes_on { usize::MAX } else { 1 }));
-        if let Some((first, _)) = self.messages.front() {
-            let at = At::place(*first) | if goes_on { GOES_ON } else { 0 };
-            self.at.0.store(at, Ordering::Release);
+        self.messages.extend(messages);
+        if let Some((first, _)) = self.messages.first() {
+            let goes_on = if self.messages.len() > 1 { GOES_ON } else { 0 };
+            self.at
+                .0
+                .store(At::place(*first) | goes_on, Ordering::Release);
         }
     }
 
@@ -65,14 +66,16 @@ impl Run {
         found.is_ok() && ticket <= self.at.get()
     }
 
-    /// Takes out the first one that was answered: one of those before the present one, or up to `last`.
-    pub(super) fn next_answered(&mut self, last: Option<Ticket>) -> Option<(Ticket, usize)> {
-        let (first, _) = self.messages.front()?;
-        let answered = last.map_or_else(|| *first < self.at.get(), |last| *first <= last);
-        answered.then(|| self.messages.pop_front()).flatten()
+    /// Takes out those that were answered: those before the present one, or up to `last`.
+    pub(super) fn answered(&mut self, last: Option<Ticket>) -> Drain<'_, (Ticket, usize)> {
+        let at = self.at.get();
+        let is_answered = |ticket| last.map_or(ticket < at, |last| ticket <= last);
+        let messages = &mut self.messages;
+        let number = messages.partition_point(|(ticket, _)| is_answered(*ticket));
+        messages.drain(..number)
     }
 
-    /// All that was answered is taken out.
+    /// It is over, and all that was answered is taken out.
     pub(super) fn end(&mut self) {
         self.messages.clear();
     }
@@ -84,37 +87,39 @@ mod tests {
 
     fn run(tickets: std::ops::Range<u64>) -> Run {
         let mut run = Run::default();
-        run.begin(tickets.map(|ticket| (Ticket::new(ticket), 1)), true);
+        run.begin(tickets.map(|number| (ticket(number), 1)));
         run
     }
 
-    fn ticket(ticket: u64) -> Ticket {
-        Ticket::new(ticket)
+    fn ticket(number: u64) -> Ticket {
+        Ticket::new(number)
+    }
+
+    fn answered(run: &mut Run, last: Option<u64>) -> Vec<u64> {
+        let answered = run.answered(last.map(Ticket::new));
+        answered.map(|(ticket, _)| ticket.get()).collect()
     }
 
     #[test]
     fn what_is_before_its_place_was_answered() {
         let mut run = run(5..9);
         assert!(run.has_begun(ticket(5)) && !run.has_begun(ticket(6)));
-        assert_eq!(run.next_answered(None), None);
+        assert!(answered(&mut run, None).is_empty());
         let at = run.at();
         assert!(at.go_on(ticket(5), ticket(6)) && at.go_on(ticket(6), ticket(7)));
         assert!(run.has_begun(ticket(7)) && !run.has_begun(ticket(8)));
         assert!(!run.has_begun(ticket(4)), "not one of them");
-        assert_eq!(run.next_answered(None), Some((ticket(5), 1)));
-        assert_eq!(run.next_answered(Some(ticket(7))), Some((ticket(6), 1)));
-        assert_eq!(run.next_answered(None), None);
-        assert_eq!(run.next_answered(Some(ticket(7))), Some((ticket(7), 1)));
-        assert_eq!(run.next_answered(Some(ticket(7))), None);
+        assert_eq!(answered(&mut run, None), [5, 6]);
+        assert!(answered(&mut run, None).is_empty());
+        assert_eq!(answered(&mut run, Some(7)), [7]);
+        assert!(answered(&mut run, Some(7)).is_empty());
     }
 
     #[test]
     fn one_alone_does_not_go_on() {
-        let mut run = Run::default();
-        run.begin([(ticket(0), 1), (ticket(1), 1)].into_iter(), false);
+        let mut run = run(0..1);
         assert!(!run.at().go_on(ticket(0), ticket(1)));
-        assert_eq!(run.next_answered(Some(ticket(1))), Some((ticket(0), 1)));
-        assert_eq!(run.next_answered(Some(ticket(1))), None);
+        assert_eq!(answered(&mut run, Some(1)), [0]);
     }
 
     #[test]

@@ -62,6 +62,8 @@ where
     landed: VecDeque<Done>,
     /// The allocation of a delivery that is over.
     spare: Option<Delivering<S, P, R, Req>>,
+    /// The last delivery that began was answered at once.
+    at_once: bool,
     /// Were answered one after the other, and nobody has heard of it yet.
     answered: Vec<Ticket>,
     /// To be removed from the store.
@@ -100,6 +102,7 @@ where
             order,
             landed: VecDeque::new(),
             spare: None,
+            at_once: false,
             answered: Vec::with_capacity(BATCH),
             remove: Vec::with_capacity(BATCH),
         }
@@ -151,11 +154,11 @@ where
                 Next::Nothing => return !self.flights.is_empty(),
             }
             match poll_fn(|cx| Poll::Ready(self.begin(cx))).await {
-                Begun::NotYet => break,
-                Begun::UnderWay | Begun::Answered(_) => {}
-                Begun::Over(done) => self.land(done).await,
-                Begun::Lost(ticket) => self.lose(ticket),
-                Begun::Old(message) => {
+                None | Some(Begun::UnderWay) => {}
+                Some(Begun::NotYet) => break,
+                Some(Begun::Over(done)) => self.land(done).await,
+                Some(Begun::Lost(ticket)) => self.lose(ticket),
+                Some(Begun::Old(message)) => {
                     self.over(message.ticket);
                     self.outbox.bury(message, Outcome::Expired, None);
                 }

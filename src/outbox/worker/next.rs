@@ -4,7 +4,6 @@ use tower_service::Service;
 
 use super::super::Ticket;
 use super::super::meanwhile::meanwhile;
-use super::super::store::Message;
 use super::{AGAIN, BATCH, Worker};
 use crate::{BoxError, ConnErrorPolicy, RequestModel};
 
@@ -44,11 +43,11 @@ where
             }
             match self.batch.front() {
                 Some((ticket, _)) if line.can_begin(*ticket) => {
-                    let size = |found: &Result<Message<Req>, BoxError>| {
-                        found.as_ref().map_or(0, |message| message.size)
-                    };
-                    let all = self.batch.iter();
-                    line.begin(all.map(|(ticket, found)| (*ticket, size(found))), *ticket);
+                    let all = self.at_once && line.can_all_begin(*ticket);
+                    let run = self.batch.iter().take(if all { usize::MAX } else { 1 });
+                    line.run.begin(run.map(|(ticket, message)| {
+                        (*ticket, message.as_ref().map_or(0, |message| message.size))
+                    }));
                     return Next::Begins;
                 }
                 Some(_) => over = self.batch.pop_front(),

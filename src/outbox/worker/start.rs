@@ -14,14 +14,12 @@ use crate::link::Hold;
 use crate::mode::Delivery;
 use crate::{BoxError, ConnErrorPolicy, RequestModel, ResponseFuture};
 
-/// What became of a delivery at once.
+/// What became of a delivery that was not answered at once.
 pub(super) enum Begun<Req> {
     /// It can't be started yet, and waits where it was.
     NotYet,
     UnderWay,
     Over(Done),
-    /// It was answered, and is among those of which nobody has heard yet.
-    Answered(Ticket),
     /// The message is too old.
     Old(Message<Req>),
     /// It can't be read.
@@ -37,25 +35,32 @@ where
     Req: Send + 'static,
 {
     /// Begins with the first of those that were read, and goes on as long as each is answered at once
-    /// and nobody has news. What became of the last.
-    pub(super) fn begin(&mut self, cx: &mut Context<'_>) -> Begun<Req> {
-        loop {
-            let begun = self.start(cx);
-            if let (Begun::Answered(ticket), Some((next, _))) = (&begun, self.batch.front()) {
-                if self.at.go_on(*ticket, *next) {
-                    continue;
-                }
+    /// and nobody has news. What became of the last, if it was not answered at once.
+    pub(super) fn begin(&mut self, cx: &mut Context<'_>) -> Option<Begun<Req>> {
+        let begun = loop {
+            match self.start(cx) {
+                None if self.goes_on() => {}
+                begun => break begun,
             }
-            self.account();
-            return begun;
+        };
+        self.at_once = begun.is_none();
+        self.account();
+        begun
+    }
+
+    /// The next one begins, and nobody need be asked.
+    fn goes_on(&self) -> bool {
+        match (self.answered.last(), self.batch.front()) {
+            (Some(last), Some((next, _))) => self.at.go_on(*last, *next),
+            _ => false,
         }
     }
 
-    /// Starts a delivery.
-    fn start(&mut self, cx: &mut Context<'_>) -> Begun<Req> {
+    /// Starts a delivery. What became of it, if it was not answered at once.
+    fn start(&mut self, cx: &mut Context<'_>) -> Option<Begun<Req>> {
         let (ticket, message) = match self.batch.front() {
             Some((ticket, Ok(message))) if !self.is_old(message) => (*ticket, message),
-            _ => return self.leave_out(),
+            _ => return Some(self.leave_out()),
         };
         let table = &self.service.table;
         let id = ticket.get();
@@ -72,12 +77,12 @@ where
             Hold::Room(_) | Hold::Full => Start::Now,
             Hold::Open => {
                 if self.waits_for_call() {
-                    return self.put_off();
+                    return Some(self.put_off());
                 }
                 let service = self.ready.get_or_insert_with(|| self.service.fresh());
                 match service.poll_ready(cx) {
                     Poll::Ready(Ok(())) if message.attempts == 0 => return self.attempt(cx),
-                    Poll::Ready(Ok(())) => return self.attempt_again(cx),
+                    Poll::Ready(Ok(())) => return Some(self.attempt_again(cx)),
                     Poll::Ready(Err(error)) => {
                         self.ready = None;
                         Start::Failed(error.into())
@@ -87,12 +92,12 @@ where
             }
         };
         let Some((_, Ok(message))) = self.batch.pop_front() else {
-            return Begun::NotYet;
+            return Some(Begun::NotYet);
         };
         let started = Started::from(&message);
         let call = Call::begun(self.service.clone(), id, message.request, start);
         let call = call.had(message.attempts, message.maybe_sent);
-        self.fly(ResponseFuture::new(None, call, ()), started, cx)
+        Some(self.fly(ResponseFuture::new(None, call, ()), started, cx))
     }
 
     /// The first one can't be delivered.
@@ -116,10 +121,10 @@ where
     }
 
     /// Makes a first attempt at once.
-    fn attempt(&mut self, cx: &mut Context<'_>) -> Begun<Req> {
+    fn attempt(&mut self, cx: &mut Context<'_>) -> Option<Begun<Req>> {
         let (Some((ticket, Ok(message))), Some(ready)) = (self.batch.front(), &mut self.ready)
         else {
-            return Begun::NotYet;
+            return Some(Begun::NotYet);
         };
         let idle = || Box::pin(ResponseFuture::idle(self.service.clone()));
         let future = self.spare.get_or_insert_with(idle);
@@ -131,17 +136,16 @@ where
                     .poll_first(&message.request, ready.call(request), cx),
             )
         });
-        match seen {
+        Some(match seen {
             Some(Some(None)) => {
-                let ticket = *ticket;
-                self.answered.push(ticket);
+                self.answered.push(*ticket);
                 self.batch.pop_front();
-                Begun::Answered(ticket)
+                return None;
             }
-            Some(None) => self.attempt_again(cx),
             Some(Some(Some(seen))) => self.go_on(seen, cx),
+            Some(None) => self.attempt_again(cx),
             None => self.panicked(),
-        }
+        })
     }
 
     /// The first attempt was not answered at once.
