@@ -67,15 +67,36 @@ impl<'a, S: Store<Bytes>> Checked<'a, S> {
             queue.or_default().insert(message.ticket, message.clone());
         }
         for (destination, ticket) in &changes.remove {
-            if let Some(queue) = self.queues.get_mut(destination) {
-                queue.remove(ticket);
-            }
+            self.forget(destination, *ticket);
         }
-        self.queues.retain(|_, queue| !queue.is_empty());
         self.clock = changes.clock;
         let name = self.name;
         ok(name, self.store().commit(changes));
         self.check();
+    }
+
+    /// Removes messages of one destination.
+    pub(super) fn remove(
+        &mut self,
+        destination: &Destination,
+        tickets: impl IntoIterator<Item = u64>,
+        clock: u64,
+    ) {
+        let tickets: Vec<_> = tickets.into_iter().map(Ticket::new).collect();
+        for ticket in &tickets {
+            self.forget(destination, *ticket);
+        }
+        self.clock = Duration::from_nanos(clock);
+        let (name, clock) = (self.name, self.clock);
+        ok(name, self.store().remove(destination, &tickets, clock));
+        self.check();
+    }
+
+    fn forget(&mut self, destination: &Destination, ticket: Ticket) {
+        if let Some(queue) = self.queues.get_mut(destination) {
+            queue.remove(&ticket);
+        }
+        self.queues.retain(|_, queue| !queue.is_empty());
     }
 
     /// Drops the store and opens it again.

@@ -62,6 +62,7 @@ pub fn test_store<S: Store<Bytes>>(durability: Durability, mut open: impl FnMut(
         assert_eq!(store.next(), 42, "`next` is above all tickets ever stored");
     });
     test("destinations are apart", destinations_are_apart);
+    test("removals of one destination", removals_of_one_destination);
     test("sizes", sizes);
     test("everything about a message is kept", everything_is_kept);
     test("many destinations", many_destinations);
@@ -99,6 +100,19 @@ fn destinations_are_apart<S: Store<Bytes>>(store: &mut Checked<'_, S>) {
     store.commit([], [(Destination::default(), Ticket::new(0))], 0);
     store.commit([], [at("", 2)], 0);
     store.commit([], [at("a", 4)], 0);
+}
+
+fn removals_of_one_destination<S: Store<Bytes>>(store: &mut Checked<'_, S>) {
+    let [a, b] = ["a", "b"].map(Destination::new);
+    let puts = (0..60).map(|ticket| put(if ticket % 3 == 0 { "b" } else { "a" }, ticket, 1));
+    store.commit(puts.collect::<Vec<_>>(), [], 0);
+    store.remove(&a, [], 1);
+    store.remove(&a, [1, 2, 4, 5], 2); // the first
+    store.remove(&a, [7, 10, 8, 41, 41, 42, 1_000], 3); // some, one twice, and some not there
+    store.remove(&Destination::new("nobody"), [3], 4);
+    store.reopen();
+    store.remove(&b, 0..60, 5);
+    store.remove(&a, 0..60, 6);
 }
 
 fn sizes<S: Store<Bytes>>(store: &mut Checked<'_, S>) {

@@ -165,9 +165,10 @@ where
     /// Makes another attempt at once, or the only one of a request that can't be copied.
     fn attempt_again(&mut self, cx: &mut Context<'_>) -> Begun<Req> {
         // Put back if it does not panic.
-        let (Some((_, Ok(mut message))), Some(mut ready)) =
-            (self.batch.pop_front(), self.ready.take())
-        else {
+        let Some(mut ready) = self.ready.take() else {
+            return self.put_off();
+        };
+        let Some((_, Ok(mut message))) = self.batch.pop_front() else {
             return Begun::NotYet;
         };
         let started = Started::from(&message);
