@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError};
 use std::task::{Wake, Waker};
@@ -13,7 +14,7 @@ use crate::backoff::{Delays, ErasedBackoff, MIN_DELAY};
 use crate::config::Config;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard};
-use crate::{ConnError, Destination, ExponentialBackoff};
+use crate::{ConnError, Destination, ExponentialBackoff, WhenFull};
 
 /// All links of a layer: a lock around their state machines, and the wakers.
 ///
@@ -41,11 +42,12 @@ impl Table {
             gate: AtomicU64::new(first << 1),
             known: Known::new(),
             epoch: Instant::now(),
-            config,
             state: Mutex::new(State {
                 table: table.clone(),
+                oldest: (config.when_full == WhenFull::DropOldest).then(BTreeMap::new),
                 ..State::default()
             }),
+            config,
             shut: AtomicUsize::new(0),
             down: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
