@@ -13,7 +13,7 @@ use crate::backoff::{Delays, ErasedBackoff, MIN_DELAY};
 use crate::config::Config;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard};
-use crate::{ConnError, Destination, ExponentialBackoff};
+use crate::{ConnError, Destination, ExponentialBackoff, RequestModel};
 
 /// All links of a layer: a lock around their state machines, and the wakers.
 ///
@@ -80,9 +80,15 @@ impl Table {
             .is_none_or(|entry| entry.link.is_open())
     }
 
+    /// This request was answered.
+    #[inline]
+    pub(crate) fn learn<Req, R: RequestModel<Req>>(&self, request: &Req) {
+        self.learn_hash(R::destination_hash(request));
+    }
+
     /// A call to the destination of this hash was answered.
     #[inline]
-    pub(crate) fn learn(&self, hash: u64) {
+    pub(crate) fn learn_hash(&self, hash: u64) {
         self.known.learn(hash);
     }
 
