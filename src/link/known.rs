@@ -1,6 +1,8 @@
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::Destination;
+use crate::request::Spelling;
 
 /// Remembers which destinations have worked (rule 14), by their hashes, in a fixed space and without
 /// a lock.
@@ -11,6 +13,11 @@ use crate::Destination;
 pub(crate) struct Known {
     /// The one peer, which most services have.
     peer: AtomicBool,
+    /// The first that has a spelling, which is the only one that most others have: it is known again
+    /// without its hash, and never forgotten.
+    first: OnceLock<First>,
+    /// Somebody writes that, and nobody else may, so that nobody waits for it.
+    first_claimed: AtomicBool,
     sets: [[AtomicU64; Self::WAYS]; Self::SETS],
 }
 
@@ -21,6 +28,8 @@ impl Known {
     pub(crate) fn new() -> Self {
         Self {
             peer: AtomicBool::new(false),
+            first: OnceLock::new(),
+            first_claimed: AtomicBool::new(false),
             sets: [const { [const { AtomicU64::new(0) }; Self::WAYS] }; Self::SETS],
         }
     }
@@ -37,6 +46,24 @@ impl Known {
         }
     }
 
+    /// The first destination is spelled so: it has worked.
+    #[inline]
+    pub(crate) fn is_first(&self, spelling: Spelling<'_>) -> bool {
+        self.first.get().is_some_and(|first| first.is(spelling))
+    }
+
+    /// The destination of this hash has worked, and is spelled so.
+    pub(crate) fn learn_spelled(&self, hash: u64, spelling: Spelling<'_>) {
+        self.learn(hash);
+        if !self.first_claimed.load(Ordering::Relaxed) {
+            if let Some(first) = First::new(hash, spelling) {
+                if !self.first_claimed.swap(true, Ordering::Relaxed) {
+                    let _ = self.first.set(first);
+                }
+            }
+        }
+    }
+
     #[cold]
     fn learn_named(&self, hash: u64) {
         let set = self.set(hash);
@@ -50,6 +77,9 @@ impl Known {
         if hash == Destination::PEER_HASH {
             return self.peer.load(Ordering::Relaxed);
         }
+        if self.first.get().is_some_and(|first| first.hash == hash) {
+            return true;
+        }
         let mut set = self.set(hash).iter();
         hash != 0 && set.any(|slot| slot.load(Ordering::Relaxed) == hash)
     }
@@ -57,6 +87,39 @@ impl Known {
     #[inline]
     fn set(&self, hash: u64) -> &[AtomicU64; Self::WAYS] {
         &self.sets[hash as usize % Self::SETS]
+    }
+}
+
+/// A destination, and how it is spelled.
+struct First {
+    hash: u64,
+    secure: bool,
+    len: u8,
+    /// As long as a name may be and more, and no `len` is out of bounds. Nothing is allocated for it.
+    authority: [u8; 256],
+}
+
+impl First {
+    /// Unless it is too long, or has credentials, which are nothing to be kept.
+    fn new(hash: u64, Spelling { secure, authority }: Spelling<'_>) -> Option<Self> {
+        let len = u8::try_from(authority.len()).ok()?;
+        if authority.contains('@') {
+            return None;
+        }
+        let mut first = Self {
+            hash,
+            secure,
+            len,
+            authority: [0; 256],
+        };
+        first.authority[..authority.len()].copy_from_slice(authority.as_bytes());
+        Some(first)
+    }
+
+    #[inline]
+    fn is(&self, Spelling { secure, authority }: Spelling<'_>) -> bool {
+        let its_own = &self.authority[..usize::from(self.len)];
+        self.secure == secure && its_own == authority.as_bytes()
     }
 }
 
@@ -78,6 +141,35 @@ mod tests {
         );
         let last = hashes().step_by(2).last();
         assert!(last.is_some_and(|hash| known.contains(hash)));
+    }
+
+    #[test]
+    fn the_first_is_known_by_its_spelling_and_never_forgotten() {
+        let known = Known::new();
+        let spelling = |authority, secure| Spelling { secure, authority };
+        let hash = |n: u64| n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        known.learn_spelled(hash(1), spelling("u:p@robot", false));
+        assert!(known.contains(hash(1)) && !known.is_first(spelling("u:p@robot", false)));
+        let long = "a".repeat(256);
+        known.learn_spelled(hash(2), spelling(&long, false));
+        assert!(known.contains(hash(2)) && !known.is_first(spelling(&long, false)));
+
+        known.learn_spelled(hash(3), spelling("robot:8080", false));
+        known.learn_spelled(hash(4), spelling("other:8080", false));
+        assert!(known.is_first(spelling("robot:8080", false)));
+        assert!(known.contains(hash(3)) && known.contains(hash(4)));
+        for (authority, secure) in [
+            ("robot:8080", true),
+            ("other:8080", false),
+            ("robot:808", false),
+            ("robot:80800", false),
+            ("Robot:8080", false),
+            ("", false),
+        ] {
+            assert!(!known.is_first(spelling(authority, secure)), "{authority}");
+        }
+        (5..100_000).for_each(|n| known.learn(hash(n)));
+        assert!(!known.contains(hash(4)) && known.contains(hash(3)));
     }
 
     #[test]

@@ -83,7 +83,21 @@ impl Table {
     /// This request was answered.
     #[inline]
     pub(crate) fn learn<Req, R: RequestModel<Req>>(&self, request: &Req) {
-        self.learn_hash(R::destination_hash(request));
+        match R::spelling(request) {
+            None => self.learn_hash(R::destination_hash(request)),
+            Some(spelling) if self.known.is_first(spelling) => {}
+            Some(_) => self.learn_other::<Req, R>(request),
+        }
+    }
+
+    /// Reads the spelling again, which is cheaper than to have it handed over by those who don't call.
+    #[inline(never)]
+    fn learn_other<Req, R: RequestModel<Req>>(&self, request: &Req) {
+        let hash = R::destination_hash(request);
+        match R::spelling(request) {
+            Some(spelling) => self.known.learn_spelled(hash, spelling),
+            None => self.known.learn(hash),
+        }
     }
 
     /// A call to the destination of this hash was answered.

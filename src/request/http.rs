@@ -3,7 +3,7 @@ use std::error::Error;
 use http::{HeaderMap, Method, Request, Uri};
 
 use super::origin::Origin;
-use super::{ByReturn, Destination, Replayable, RequestModel, Unsent};
+use super::{ByReturn, Destination, Replayable, RequestModel, Spelling, Unsent};
 use crate::http::{IDEMPOTENCY_KEY, Idempotent, Recording};
 
 impl Replayable for Uri {
@@ -18,6 +18,12 @@ impl Replayable for Uri {
     #[inline]
     fn destination_hash(&self) -> u64 {
         origin(self).map_or_else(|| Destination::PEER_HASH, |origin| origin.hash64())
+    }
+
+    #[inline]
+    fn spelling(&self) -> Option<Spelling<'_>> {
+        let authority = || Some(self.authority()?.as_str());
+        Spelling::new(self.scheme_str()?, authority)
     }
 
     fn size_hint(&self) -> usize {
@@ -55,6 +61,11 @@ impl<B: Clone> Replayable for Request<B> {
     #[inline]
     fn destination_hash(&self) -> u64 {
         self.uri().destination_hash()
+    }
+
+    #[inline]
+    fn spelling(&self) -> Option<Spelling<'_>> {
+        self.uri().spelling()
     }
 
     /// URI and headers, what a [`ReplayBody`](crate::ReplayBody) keeps, and the size of the body's

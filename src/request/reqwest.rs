@@ -1,6 +1,6 @@
 use super::http::{headers_len, is_idempotent};
 use super::origin::Origin;
-use super::{Destination, Replayable};
+use super::{Destination, Replayable, Spelling};
 
 /// The types of different versions are different ones.
 macro_rules! replayable {
@@ -23,6 +23,11 @@ macro_rules! replayable {
 
             fn destination_hash(&self) -> u64 {
                 Origin::new(self.url().scheme(), self.url().authority()).hash64()
+            }
+
+            #[inline]
+            fn spelling(&self) -> Option<Spelling<'_>> {
+                Spelling::new(self.url().scheme(), || Some(self.url().authority()))
             }
 
             /// URL, headers, and the body as far as it is in memory.
