@@ -186,7 +186,7 @@ where
                 Poll::Ready(Ok(response))
             }
             Some(Poll::Ready(Err(error))) => self.poll_on(Some(Poll::Ready(error)), cx),
-            Some(Poll::Pending) => self.poll_on(Some(Poll::Pending), cx),
+            Some(Poll::Pending) => self.poll_pending(cx),
             None => self.poll_on(None, cx),
         }
     }
@@ -234,6 +234,20 @@ where
             self.as_mut().parts().1.succeeded();
         }
         M::answered(self.project().state);
+    }
+
+    /// The first attempt is in flight still. All that there is to do is to see whether it may be.
+    #[inline(never)]
+    fn poll_pending(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Response, Error>> {
+        let this = self.as_mut().project();
+        if let More::Clock(clock) = &mut **this.more {
+            let config = this.shared.table.config();
+            ready!(clock.poll_limit(|| config.first_attempt(), cx));
+        }
+        self.poll_on(Some(Poll::Pending), cx)
     }
 
     /// Goes on from what was seen of the attempt in flight, if there is one.
