@@ -90,36 +90,63 @@ impl Known {
     }
 }
 
-/// A destination, and how it is spelled.
+/// A destination, and how it is spelled. Nothing is allocated for it.
 struct First {
     hash: u64,
     secure: bool,
-    len: u8,
-    /// As long as a name may be and more, and no `len` is out of bounds. Nothing is allocated for it.
-    authority: [u8; 256],
+    authority: Text,
+    /// How its URLs begin, with the slash after the authority.
+    url: Text,
 }
 
 impl First {
     /// Unless it is too long, or has credentials, which are nothing to be kept.
-    fn new(hash: u64, Spelling { secure, authority }: Spelling<'_>) -> Option<Self> {
-        let len = u8::try_from(authority.len()).ok()?;
+    fn new(hash: u64, spelling: Spelling<'_>) -> Option<Self> {
+        let (secure, authority) = spelling.parts()?;
         if authority.contains('@') {
             return None;
         }
-        let mut first = Self {
+        let scheme = if secure { "https://" } else { "http://" };
+        Some(Self {
             hash,
             secure,
-            len,
-            authority: [0; 256],
-        };
-        first.authority[..authority.len()].copy_from_slice(authority.as_bytes());
-        Some(first)
+            authority: Text::new(&[authority])?,
+            url: Text::new(&[scheme, authority, "/"])?,
+        })
     }
 
     #[inline]
-    fn is(&self, Spelling { secure, authority }: Spelling<'_>) -> bool {
-        let its_own = &self.authority[..usize::from(self.len)];
-        self.secure == secure && its_own == authority.as_bytes()
+    fn is(&self, spelling: Spelling<'_>) -> bool {
+        match spelling {
+            Spelling::Url(url) => url.as_bytes().starts_with(self.url.bytes()),
+            Spelling::Parts { secure, authority } => {
+                self.secure == secure && self.authority.bytes() == authority.as_bytes()
+            }
+        }
+    }
+}
+
+/// Longer than a name may be, and no `len` is out of bounds.
+struct Text {
+    len: u8,
+    bytes: [u8; 256],
+}
+
+impl Text {
+    fn new(parts: &[&str]) -> Option<Self> {
+        let (mut bytes, mut len) = ([0; 256], 0);
+        for part in parts {
+            let end = len + part.len();
+            bytes.get_mut(len..end)?.copy_from_slice(part.as_bytes());
+            len = end;
+        }
+        let len = len.try_into().ok()?;
+        Some(Self { len, bytes })
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
     }
 }
 
@@ -146,18 +173,25 @@ mod tests {
     #[test]
     fn the_first_is_known_by_its_spelling_and_never_forgotten() {
         let known = Known::new();
-        let spelling = |authority, secure| Spelling { secure, authority };
+        let parts = |authority, secure| Spelling::Parts { secure, authority };
         let hash = |n: u64| n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        known.learn_spelled(hash(1), spelling("u:p@robot", false));
-        assert!(known.contains(hash(1)) && !known.is_first(spelling("u:p@robot", false)));
         let long = "a".repeat(256);
-        known.learn_spelled(hash(2), spelling(&long, false));
-        assert!(known.contains(hash(2)) && !known.is_first(spelling(&long, false)));
-
-        known.learn_spelled(hash(3), spelling("robot:8080", false));
-        known.learn_spelled(hash(4), spelling("other:8080", false));
-        assert!(known.is_first(spelling("robot:8080", false)));
-        assert!(known.contains(hash(3)) && known.contains(hash(4)));
+        let not_kept = [
+            parts("u:p@robot", false),
+            parts(&long, false),
+            Spelling::Url("http://u:p@robot/"),
+            Spelling::Url("mailto:robot"),
+            Spelling::Url("ftp://robot/"),
+        ];
+        for spelling in not_kept {
+            known.learn_spelled(hash(1), spelling);
+            assert!(known.contains(hash(1)) && !known.is_first(spelling));
+        }
+        known.learn_spelled(hash(2), Spelling::Url("http://robot:8080/rooms"));
+        known.learn_spelled(hash(3), parts("other:8080", false));
+        assert!(known.contains(hash(2)) && known.contains(hash(3)));
+        assert!(known.is_first(parts("robot:8080", false)));
+        assert!(known.is_first(Spelling::Url("http://robot:8080/")));
         for (authority, secure) in [
             ("robot:8080", true),
             ("other:8080", false),
@@ -166,10 +200,20 @@ mod tests {
             ("Robot:8080", false),
             ("", false),
         ] {
-            assert!(!known.is_first(spelling(authority, secure)), "{authority}");
+            assert!(!known.is_first(parts(authority, secure)), "{authority}");
+            let scheme = if secure { "https" } else { "http" };
+            let url = format!("{scheme}://{authority}/");
+            assert!(!known.is_first(Spelling::Url(&url)), "{url}");
         }
-        (5..100_000).for_each(|n| known.learn(hash(n)));
-        assert!(!known.contains(hash(4)) && known.contains(hash(3)));
+        for url in [
+            "http://robot:8080@other/",
+            "http://robot:8080",
+            "http://u@robot:8080/",
+        ] {
+            assert!(!known.is_first(Spelling::Url(url)), "{url}");
+        }
+        (4..100_000).for_each(|n| known.learn(hash(n)));
+        assert!(!known.contains(hash(3)) && known.contains(hash(2)));
     }
 
     #[test]

@@ -22,8 +22,13 @@ impl Replayable for Uri {
 
     #[inline]
     fn spelling(&self) -> Option<Spelling<'_>> {
-        let authority = || Some(self.authority()?.as_str());
-        Spelling::new(self.scheme_str()?, authority)
+        let secure = match self.scheme_str()? {
+            "http" => false,
+            "https" => true,
+            _ => return None,
+        };
+        let authority = self.authority()?.as_str();
+        Some(Spelling::Parts { secure, authority })
     }
 
     fn size_hint(&self) -> usize {
@@ -189,6 +194,20 @@ mod tests {
         assert_ne!(hash("http://example.com/"), hash("https://example.com/"));
         assert_ne!(hash("http://example.com/"), hash("http://example.com:81/"));
         assert_eq!(hash("/a"), hash("/b"));
+    }
+
+    #[test]
+    fn the_spelling_is_read_from_http_and_https_only() {
+        let parts = |uri: &str| {
+            let uri: Uri = uri.parse().unwrap();
+            let parts = uri.spelling().and_then(Spelling::parts);
+            parts.map(|(secure, authority)| (secure, authority.to_owned()))
+        };
+        assert_eq!(parts("HTTP://Robot:80/a"), Some((false, "Robot:80".into())));
+        assert_eq!(parts("https://robot"), Some((true, "robot".into())));
+        assert_eq!(parts("ws://robot/"), None);
+        assert_eq!(parts("robot:80"), None);
+        assert_eq!(parts("/a"), None);
     }
 
     #[test]

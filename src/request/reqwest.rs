@@ -27,7 +27,7 @@ macro_rules! replayable {
 
             #[inline]
             fn spelling(&self) -> Option<Spelling<'_>> {
-                Spelling::new(self.url().scheme(), || Some(self.url().authority()))
+                Some(Spelling::Url(self.url().as_str()))
             }
 
             /// URL, headers, and the body as far as it is in memory.
@@ -63,8 +63,10 @@ mod tests {
         assert_eq!(one.destination().to_string(), "http://example.com");
         let other = request("http://example.com/b");
         assert_eq!(one.destination_hash(), other.destination_hash());
-        let port = request("https://a:8443/");
+        let port = request("https://a:8443?b/c");
         assert_eq!(port.destination().to_string(), "https://a:8443");
+        let parts = port.spelling().and_then(Spelling::parts);
+        assert_eq!(parts, Some((true, "a:8443")));
     }
 
     #[cfg(feature = "reqwest")]

@@ -2,21 +2,26 @@
 /// another, that may still be the same (`Robot`, `robot:80`).
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy)]
-pub struct Spelling<'a> {
-    pub(crate) secure: bool,
-    pub(crate) authority: &'a str,
+pub enum Spelling<'a> {
+    /// With `http` or `https`.
+    Parts { secure: bool, authority: &'a str },
+    /// An absolute URL, normalized, of any scheme.
+    Url(&'a str),
 }
 
-#[cfg(feature = "http")]
 impl<'a> Spelling<'a> {
-    /// Of the schemes that most have. `authority` is not asked for in vain.
-    #[inline]
-    pub(super) fn new(scheme: &str, authority: impl FnOnce() -> Option<&'a str>) -> Option<Self> {
-        let secure = match scheme {
-            "http" => false,
-            "https" => true,
-            _ => return None,
+    /// Whether it is `https`, and the authority. None for another scheme than these two.
+    pub(crate) fn parts(self) -> Option<(bool, &'a str)> {
+        let url = match self {
+            Self::Parts { secure, authority } => return Some((secure, authority)),
+            Self::Url(url) => url,
         };
-        authority().map(|authority| Self { secure, authority })
+        let (scheme, rest) = url.split_once("://")?;
+        let authority = rest.split(['/', '?', '#']).next()?;
+        match scheme {
+            "http" => Some((false, authority)),
+            "https" => Some((true, authority)),
+            _ => None,
+        }
     }
 }
