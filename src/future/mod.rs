@@ -181,8 +181,9 @@ where
         };
         match first.map(|first| first.poll(cx)) {
             Some(Poll::Ready(Ok(response))) => {
-                // Where the answer goes is written first, so that it is moved there in one step.
-                let _after = Answered(self);
+                // Before the answer is moved to where it goes: from there, a panic of user code in here
+                // would leak it.
+                self.answered();
                 Poll::Ready(Ok(response))
             }
             Some(Poll::Ready(Err(error))) => self.poll_on(Some(Poll::Ready(error)), cx),
@@ -315,29 +316,6 @@ where
             let another = ready!(call.poll_attempt(cx))?;
             attempt.set(Some(another));
         }
-    }
-}
-
-/// The first attempt was answered, as [`ResponseFuture::answered`] says when this is dropped.
-struct Answered<'a, S, Req, P, R, M>(Pin<&'a mut ResponseFuture<S, Req, P, R, M>>)
-where
-    S: Service<Req> + Clone,
-    S::Error: Into<BoxError>,
-    P: ConnErrorPolicy<Req>,
-    R: RequestModel<Req>,
-    M: Mode<Req>;
-
-impl<S, Req, P, R, M> Drop for Answered<'_, S, Req, P, R, M>
-where
-    S: Service<Req> + Clone,
-    S::Error: Into<BoxError>,
-    P: ConnErrorPolicy<Req>,
-    R: RequestModel<Req>,
-    M: Mode<Req>,
-{
-    #[inline]
-    fn drop(&mut self) {
-        self.0.as_mut().answered();
     }
 }
 
