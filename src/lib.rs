@@ -143,6 +143,8 @@ pub use reconnect::Reconnect;
 pub use renew::Renew;
 #[cfg(feature = "http")]
 pub use request::ByReturn;
+#[doc(hidden)]
+pub use request::Spelling;
 pub use request::{
     ByClone, ByTrait, ConnectError, Destination, NotSent, Replayable, RequestModel, Unsent,
 };

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 
 use crate::config::Config;
-use crate::future::{Call, Start};
+use crate::future::Start;
 use crate::link::{Hold, Table};
 use crate::mode::Mode;
 use crate::{
@@ -223,7 +223,7 @@ impl<S, P, R, M> ConnRetry<S, P, R, M> {
         self.inner = shared.fresh();
         let attempted = matches!(start, Start::Failed(_)).then_some(&request);
         let state = self.mode.begin::<R>(id, attempted);
-        ResponseFuture::new(None, Call::begun(shared, id, request, start), state)
+        ResponseFuture::begun(shared, id, state, request, start)
     }
 
     /// The first attempt, with the caller's own readied service.
@@ -240,8 +240,9 @@ impl<S, P, R, M> ConnRetry<S, P, R, M> {
         M: Mode<Req>,
     {
         let state = self.mode.begin::<R>(id, Some(&request));
-        let call = Call::new(shared, id, &request);
-        ResponseFuture::new(Some(self.inner.call(request)), call, state)
+        ResponseFuture::attempting(shared, id, state, request, |request| {
+            self.inner.call(request)
+        })
     }
 }
 

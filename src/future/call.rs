@@ -8,68 +8,27 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::gone::Gone;
-use super::more::{More, Rare};
-use super::slow::{Slow, Start, Step};
+use super::more::More;
+use super::slow::{Slow, Step};
 use crate::link::{Answer, Hold};
 use crate::mode::Mode;
 use crate::outbox::{Ticket, Undelivered};
 use crate::service::Shared;
 use crate::{AttemptTimeout, BoxError, ConnErrorPolicy, Destination, Error, Reason, RequestModel};
 
-/// A call, without the attempt that is in flight.
-pub(crate) struct Call<S, Req, P, R, M> {
-    pub(super) shared: Arc<Shared<S, P>>,
+/// A call, without the attempt that is in flight: a view of its future.
+pub(super) struct Call<'a, S, Req, P, R, M> {
+    pub(super) shared: &'a Arc<Shared<S, P>>,
     /// Its number in the order of calls.
     pub(super) id: u64,
     /// A copy of the request, or the request itself as long as no attempt has it. `None` if it can't
     /// be copied and an attempt has it.
-    pub(super) kept: Option<Req>,
-    pub(super) more: Rare<S>,
-    model: PhantomData<fn() -> (R, M)>,
+    pub(super) kept: &'a mut Option<Req>,
+    pub(super) more: &'a mut More<S>,
+    pub(super) model: PhantomData<fn() -> (R, M)>,
 }
 
-impl<S, Req, P, R, M: Mode<Req>> Call<S, Req, P, R, M> {
-    /// A call that begins with an attempt.
-    #[inline]
-    pub(crate) fn new(shared: Arc<Shared<S, P>>, id: u64, request: &Req) -> Self
-    where
-        R: RequestModel<Req>,
-    {
-        let mut call = Self {
-            shared,
-            id,
-            kept: R::try_clone(request),
-            more: Rare::new(More::NOTHING),
-            model: PhantomData,
-        };
-        if call.kept.is_none() {
-            *call.more = More::with_gone(Gone::new::<Req, R>(request));
-        }
-        call
-    }
-
-    /// One that waits for its number and its request.
-    pub(super) fn idle(shared: Arc<Shared<S, P>>) -> Self {
-        Self {
-            shared,
-            id: 0,
-            kept: None,
-            more: Rare::new(More::NOTHING),
-            model: PhantomData,
-        }
-    }
-
-    /// A call that begins otherwise.
-    pub(crate) fn begun(shared: Arc<Shared<S, P>>, id: u64, request: Req, start: Start) -> Self {
-        Self {
-            shared,
-            id,
-            kept: Some(request),
-            more: Rare::new(More::Slow(Box::new(Slow::started(start)))),
-            model: PhantomData,
-        }
-    }
-
+impl<S, Req, P, R, M: Mode<Req>> Call<'_, S, Req, P, R, M> {
     pub(super) fn destination(&self) -> Destination
     where
         R: RequestModel<Req>,
@@ -91,14 +50,6 @@ impl<S, Req, P, R, M: Mode<Req>> Call<S, Req, P, R, M> {
         said(gone.expect("a request that is gone has left its word"))
     }
 
-    /// Had attempts before, of which one may have been sent.
-    pub(crate) fn had(mut self, attempts: u32, maybe_sent: bool) -> Self {
-        let slow = self.more.slow();
-        slow.attempts = attempts;
-        slow.maybe_sent = maybe_sent;
-        self
-    }
-
     /// The request, with what became of it so far, for somebody who will deliver it.
     pub(super) fn undelivered(&mut self, error: Error) -> Option<Undelivered<Req>>
     where
@@ -117,7 +68,7 @@ impl<S, Req, P, R, M: Mode<Req>> Call<S, Req, P, R, M> {
 
     /// The outbox can't have the request.
     pub(super) fn refuse(&mut self, reason: Reason, undelivered: Option<Undelivered<Req>>) {
-        self.kept = undelivered.map(|of| of.request);
+        *self.kept = undelivered.map(|of| of.request);
         self.more.slow().step = Step::Ended(reason);
     }
 
@@ -128,12 +79,6 @@ impl<S, Req, P, R, M: Mode<Req>> Call<S, Req, P, R, M> {
         }
         let limit = self.shared.table.config().give_up_after?;
         self.more.clock().since()?.checked_add(limit)
-    }
-
-    /// The first attempt is in flight, and nobody waits for what comes of it.
-    #[inline]
-    pub(super) fn is_first(&self) -> bool {
-        matches!(*self.more, More::Clock(_))
     }
 
     /// Polls the attempt in flight. If others wait for what comes of it, they hear of it too, in case
@@ -200,7 +145,7 @@ impl<S, Req, P, R, M: Mode<Req>> Call<S, Req, P, R, M> {
     }
 }
 
-impl<S, Req, P, R, M> Call<S, Req, P, R, M>
+impl<S, Req, P, R, M> Call<'_, S, Req, P, R, M>
 where
     S: Service<Req> + Clone,
     S::Error: Into<BoxError>,

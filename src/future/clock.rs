@@ -66,11 +66,16 @@ impl Clock {
         if let Self::Timed(timer) = self {
             return timer.as_mut().project().sleep.poll(cx);
         }
-        let started = self.start();
-        match limit().and_then(|limit| started.checked_add(limit)) {
-            Some(at) => self.timer(at).project().sleep.poll(cx),
-            None => Poll::Pending,
-        }
+        let started = self.since().unwrap_or_else(Instant::now);
+        let Some(at) = limit().and_then(|limit| started.checked_add(limit)) else {
+            *self = Self::Since(started);
+            return Poll::Pending;
+        };
+        let sleep = sleep_until(at);
+        let mut timer = Box::pin(Timer { started, sleep });
+        let over = timer.as_mut().project().sleep.poll(cx);
+        *self = Self::Timed(timer);
+        over
     }
 
     pub(super) fn stop_timer(&mut self) {

@@ -1,13 +1,15 @@
 //! Deliveries of an outbox, which keeps the request of a first attempt itself.
 
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tower_service::Service;
 
-use super::{Call, ResponseFuture};
+use super::ResponseFuture;
+use super::more::{More, Rare};
 use crate::mode::Delivery;
 use crate::service::Shared;
 use crate::{BoxError, ConnErrorPolicy, Error, RequestModel};
@@ -21,7 +23,15 @@ where
 {
     /// One that has nothing to do yet.
     pub(crate) fn idle(shared: Arc<Shared<S, P>>) -> Self {
-        Self::new(None, Call::idle(shared), ())
+        Self {
+            attempt: None,
+            shared,
+            id: 0,
+            kept: None,
+            more: Rare::new(More::NOTHING),
+            state: (),
+            model: PhantomData,
+        }
     }
 
     /// Polls the first attempt of this request once. `None` if it was answered, and all is as before.
@@ -37,7 +47,11 @@ where
         match this.attempt.as_mut().as_pin_mut()?.poll(cx) {
             Poll::Ready(Ok(_)) => {
                 this.attempt.set(None);
-                this.call.first_answered(request);
+                let table = &this.shared.table;
+                table.learn::<Req, R>(request);
+                if let Some(budget) = &table.config().budget {
+                    budget.deposit();
+                }
                 None
             }
             Poll::Ready(Err(error)) => Some(Poll::Ready(error)),
@@ -53,9 +67,12 @@ where
         seen: Poll<S::Error>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<S::Response, Error>> {
-        let call = self.as_mut().project().call;
-        call.id = id;
-        call.kept = Some(request);
-        self.poll_on(Some(seen), cx)
+        let this = self.as_mut().project();
+        *this.id = id;
+        *this.kept = Some(request);
+        match seen {
+            Poll::Pending => self.poll_pending(cx),
+            seen => self.poll_on(Some(seen), cx),
+        }
     }
 }

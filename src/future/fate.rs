@@ -9,18 +9,17 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::Call;
-use super::more::More;
 use super::slow::Step;
 use crate::classify::{may_have_redirected, relies_on_hypers_goaway};
 use crate::error::{Cause, Inner};
-use crate::link::{After, Failed, LastError, Place, Table};
+use crate::link::{After, Failed, LastError, Place};
 use crate::mode::Mode;
 use crate::{
     AttemptTimeout, BoxError, ConnError, ConnErrorKind, ConnErrorPolicy, Decision, Error, Failure,
     Outlook, Reason, RequestModel, Sent,
 };
 
-impl<S, Req, P, R, M> Call<S, Req, P, R, M>
+impl<S, Req, P, R, M> Call<'_, S, Req, P, R, M>
 where
     S: Service<Req> + Clone,
     S::Error: Into<BoxError>,
@@ -28,37 +27,15 @@ where
     R: RequestModel<Req>,
     M: Mode<Req>,
 {
-    /// An attempt was answered.
-    #[inline]
+    /// An attempt was answered that was not the first, or that of a request that can't be copied.
+    #[cold]
+    #[inline(never)]
     pub(super) fn succeeded(&mut self) {
-        match (&*self.more, &self.kept) {
-            (More::Clock(_), Some(request)) => self.first_answered(request),
-            _ => self.recovered(),
-        }
-    }
-
-    /// The first attempt of this request was answered.
-    #[inline]
-    pub(super) fn first_answered(&self, request: &Req) {
-        self.deposit();
-        self.shared.table.learn(R::destination_hash(request));
-    }
-
-    #[inline]
-    fn deposit(&self) {
-        let table: &Table = &self.shared.table;
+        let table = &self.shared.table;
         if let Some(budget) = &table.config().budget {
             budget.deposit();
         }
-    }
-
-    /// An attempt was answered that was not the first, or not at once.
-    #[cold]
-    #[inline(never)]
-    fn recovered(&mut self) {
-        self.deposit();
-        let table = &self.shared.table;
-        table.learn(self.of_request(R::destination_hash, |gone| gone.hash));
+        table.learn_hash(self.of_request(R::destination_hash, |gone| gone.hash));
         let slow = self.more.slow();
         if slow.attempts == 0 && slow.place.is_none() {
             return; // it can't be copied, that is all
@@ -109,7 +86,7 @@ where
         };
         if self.kept.is_none() {
             if let Some(request) = R::take_back(&*error) {
-                self.kept = Some(request);
+                *self.kept = Some(request);
                 conn_error = conn_error.with_sent(Sent::No);
             }
         }

@@ -8,19 +8,26 @@ mod gone;
 mod more;
 mod slow;
 
-pub(crate) use call::Call;
 pub(crate) use slow::Start;
 
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use call::Call;
+use gone::Gone;
+use more::{More, Rare};
+use slow::Slow;
+
 use crate::Reason;
 use crate::mode::Mode;
+use crate::service::Shared;
 use crate::{AttemptTimeout, BoxError, ConnErrorPolicy, Error, RequestModel};
 
 pin_project! {
@@ -38,24 +45,116 @@ pin_project! {
         // Before the call: an attempt is cancelled before its place is given up.
         #[pin]
         attempt: Option<S::Future>,
-        call: Call<S, Req, P, R, M>,
+        // The call, whose view is `Call`. It has no struct of its own: where that is made and moved in
+        // here, the request's copy is moved once more.
+        shared: Arc<Shared<S, P>>,
+        id: u64,
+        kept: Option<Req>,
+        more: Rare<S>,
         // After the attempt: a request that is deferred because it was cancelled is so first.
         state: M::State,
+        model: PhantomData<fn() -> R>,
     }
 }
 
+/// The attempt in flight, the call around it, and what the mode has.
+type Parts<'a, S, Req, P, R, M> = (
+    Pin<&'a mut Option<<S as Service<Req>>::Future>>,
+    Call<'a, S, Req, P, R, M>,
+    &'a mut <M as Mode<Req>>::State,
+);
+
 impl<S: Service<Req>, Req, P, R, M: Mode<Req>> ResponseFuture<S, Req, P, R, M> {
+    /// A call that begins with an attempt.
     #[inline]
-    pub(crate) fn new(
-        attempt: Option<S::Future>,
-        call: Call<S, Req, P, R, M>,
+    pub(crate) fn attempting(
+        shared: Arc<Shared<S, P>>,
+        id: u64,
         state: M::State,
+        request: Req,
+        attempt: impl FnOnce(Req) -> S::Future,
+    ) -> Self
+    where
+        R: RequestModel<Req>,
+    {
+        let Some(copy) = R::try_clone(&request) else {
+            return Self::uncopied(shared, id, state, request, attempt);
+        };
+        Self {
+            attempt: Some(attempt(request)),
+            shared,
+            id,
+            kept: Some(copy),
+            more: Rare::new(More::NOTHING),
+            state,
+            model: PhantomData,
+        }
+    }
+
+    /// The same of a request that can't be copied.
+    #[cold]
+    #[inline(never)]
+    fn uncopied(
+        shared: Arc<Shared<S, P>>,
+        id: u64,
+        state: M::State,
+        request: Req,
+        attempt: impl FnOnce(Req) -> S::Future,
+    ) -> Self
+    where
+        R: RequestModel<Req>,
+    {
+        let gone = Gone::new::<Req, R>(&request);
+        Self {
+            attempt: Some(attempt(request)),
+            shared,
+            id,
+            kept: None,
+            more: Rare::new(More::with_gone(gone)),
+            state,
+            model: PhantomData,
+        }
+    }
+
+    /// A call that begins otherwise.
+    pub(crate) fn begun(
+        shared: Arc<Shared<S, P>>,
+        id: u64,
+        state: M::State,
+        request: Req,
+        start: Start,
     ) -> Self {
         Self {
-            attempt,
-            call,
+            attempt: None,
+            shared,
+            id,
+            kept: Some(request),
+            more: Rare::new(More::Slow(Box::new(Slow::started(start)))),
             state,
+            model: PhantomData,
         }
+    }
+
+    /// Had attempts before, of which one may have been sent.
+    pub(crate) fn had(mut self, attempts: u32, maybe_sent: bool) -> Self {
+        let slow = self.more.slow();
+        slow.attempts = attempts;
+        slow.maybe_sent = maybe_sent;
+        self
+    }
+
+    /// Its parts, as the slow ways work with them.
+    #[inline]
+    fn parts(self: Pin<&mut Self>) -> Parts<'_, S, Req, P, R, M> {
+        let this = self.project();
+        let call = Call {
+            shared: this.shared,
+            id: *this.id,
+            kept: this.kept,
+            more: this.more,
+            model: PhantomData,
+        };
+        (this.attempt, call, this.state)
     }
 
     /// An attempt is in flight.
@@ -76,23 +175,22 @@ where
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Only the way of a first attempt that is answered at its first poll is in line.
-        let mut this = self.as_mut().project();
-        let first = this.attempt.as_mut().as_pin_mut();
-        let seen = match first.filter(|_| this.call.is_first()) {
-            Some(attempt) => match attempt.poll(cx) {
-                Poll::Ready(Ok(response)) => {
-                    this.attempt.set(None);
-                    this.call.succeeded();
-                    M::answered(this.state);
-                    return Poll::Ready(Ok(response));
-                }
-                Poll::Ready(Err(error)) => Some(Poll::Ready(error)),
-                Poll::Pending => Some(Poll::Pending),
-            },
-            None => None,
+        // Only the way of a first attempt that is answered is in line.
+        let first = match **self.as_mut().project().more {
+            More::Clock(_) => self.as_mut().project().attempt.as_pin_mut(),
+            More::Slow(_) => None,
         };
-        self.poll_on(seen, cx)
+        match first.map(|first| first.poll(cx)) {
+            Some(Poll::Ready(Ok(response))) => {
+                // Before the answer is moved to where it goes: from there, a panic of user code in here
+                // would leak it.
+                self.answered();
+                Poll::Ready(Ok(response))
+            }
+            Some(Poll::Ready(Err(error))) => self.poll_on(Some(Poll::Ready(error)), cx),
+            Some(Poll::Pending) => self.poll_pending(cx),
+            None => self.poll_on(None, cx),
+        }
     }
 }
 
@@ -106,14 +204,52 @@ where
 {
     /// The call does not begin with an attempt: the request is the outbox's, if it can be.
     pub(crate) fn defer(&mut self) {
-        let error = self.call.defer();
+        let mut call = Call::<S, Req, P, R, M> {
+            shared: &self.shared,
+            id: self.id,
+            kept: &mut self.kept,
+            more: &mut self.more,
+            model: PhantomData,
+        };
+        let error = call.defer();
         let reason = error.reason();
-        match self.call.undelivered(error) {
+        match call.undelivered(error) {
             Some(undelivered) if reason == Reason::Deferred => {
                 M::defer(&mut self.state, undelivered);
             }
-            undelivered => self.call.refuse(reason, undelivered),
+            undelivered => call.refuse(reason, undelivered),
         }
+    }
+
+    /// The first attempt was answered.
+    #[inline]
+    fn answered(mut self: Pin<&mut Self>) {
+        let mut this = self.as_mut().project();
+        this.attempt.set(None);
+        let table = &this.shared.table;
+        if let Some(request) = this.kept {
+            table.learn::<Req, R>(request);
+            if let Some(budget) = &table.config().budget {
+                budget.deposit();
+            }
+        } else {
+            self.as_mut().parts().1.succeeded();
+        }
+        M::answered(self.project().state);
+    }
+
+    /// The first attempt is in flight still. All that there is to do is to see whether it may be.
+    #[inline(never)]
+    fn poll_pending(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Response, Error>> {
+        let this = self.as_mut().project();
+        if let More::Clock(clock) = &mut **this.more {
+            let config = this.shared.table.config();
+            ready!(clock.poll_limit(|| config.first_attempt(), cx));
+        }
+        self.poll_on(Some(Poll::Pending), cx)
     }
 
     /// Goes on from what was seen of the attempt in flight, if there is one.
@@ -123,44 +259,44 @@ where
         seen: Option<Poll<S::Error>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<S::Response, Error>> {
-        let this = self.as_mut().project();
-        let mut over = |cx: &mut Context<'_>| this.call.poll_over(cx);
-        if let Some(deferred) = M::poll_deferred(this.state, &mut over, cx) {
+        let (_, mut call, state) = self.as_mut().parts();
+        let mut over = |cx: &mut Context<'_>| call.poll_over(cx);
+        if let Some(deferred) = M::poll_deferred(state, &mut over, cx) {
             return deferred.map(Err);
         }
         let answer = ready!(self.as_mut().poll_attempts(seen, cx));
-        let this = self.project();
+        let (_, mut call, state) = self.parts();
         let Err(error) = answer else {
-            M::answered(this.state);
+            M::answered(state);
             return Poll::Ready(answer);
         };
         if !M::DEFERS || !error.is_deferred() {
-            M::answered(this.state);
+            M::answered(state);
             return Poll::Ready(Err(error));
         }
-        if let Some(undelivered) = this.call.undelivered(error) {
-            M::defer(this.state, undelivered);
+        if let Some(undelivered) = call.undelivered(error) {
+            M::defer(state, undelivered);
         }
-        let mut over = |cx: &mut Context<'_>| this.call.poll_over(cx);
-        match M::poll_deferred(this.state, &mut over, cx) {
+        let mut over = |cx: &mut Context<'_>| call.poll_over(cx);
+        match M::poll_deferred(state, &mut over, cx) {
             Some(deferred) => deferred.map(Err),
             None => unreachable!("a request that is deferred was kept"),
         }
     }
 
     fn poll_attempts(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         mut seen: Option<Poll<S::Error>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<S::Response, Error>> {
+        let (mut attempt, mut call, _) = self.parts();
         loop {
-            let mut this = self.as_mut().project();
-            let attempt = this.attempt.as_mut().as_pin_mut();
-            if let (None, Some(attempt)) = (&seen, attempt) {
-                seen = match this.call.poll_in_flight(attempt, cx) {
+            let in_flight = attempt.as_mut().as_pin_mut();
+            if let (None, Some(in_flight)) = (&seen, in_flight) {
+                seen = match call.poll_in_flight(in_flight, cx) {
                     Poll::Ready(Ok(response)) => {
-                        this.attempt.set(None);
-                        this.call.succeeded();
+                        attempt.set(None);
+                        call.succeeded();
                         return Poll::Ready(Ok(response));
                     }
                     Poll::Ready(Err(error)) => Some(Poll::Ready(error)),
@@ -171,15 +307,15 @@ where
                 let error = match seen {
                     Poll::Ready(error) => error.into(),
                     Poll::Pending => {
-                        ready!(this.call.poll_timeout(cx));
+                        ready!(call.poll_timeout(cx));
                         BoxError::from(AttemptTimeout { _private: () })
                     }
                 };
-                this.attempt.set(None);
-                this.call.failed(error, true)?;
+                attempt.set(None);
+                call.failed(error, true)?;
             }
-            let attempt = ready!(this.call.poll_attempt(cx))?;
-            this.attempt.set(Some(attempt));
+            let another = ready!(call.poll_attempt(cx))?;
+            attempt.set(Some(another));
         }
     }
 }

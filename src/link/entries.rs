@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::state::{Id, Link, STABLE, Time};
+use super::state::{Id, Line, Link, STABLE, Time};
 use super::watchdog::Watchdog;
 use super::{Limits, Table};
 use crate::backoff::Delays;
@@ -31,9 +31,11 @@ pub(super) struct State {
     /// Destinations with something in the outbox.
     pub(super) boxes: usize,
     /// Callers who wait for a place at a link that is not open. There is none for the first of them.
-    pub(super) room: BTreeMap<Id, Applicant>,
+    pub(super) room: Line<Applicant>,
     /// Those who were given a place and have not come for it yet, and since when it is theirs.
     pub(super) given: BTreeMap<Id, (Time, Destination)>,
+    /// The oldest that is waiting of each link, where it may have to make room.
+    pub(super) oldest: Option<BTreeMap<Id, Destination>>,
     pub(super) next_sweep: Time,
 }
 
@@ -110,6 +112,7 @@ impl State {
     ) -> Option<R> {
         let entry = self.links.get_mut(destination)?;
         let before = Share::of(&entry.link);
+        let oldest_before = entry.link.oldest_waiting();
         let result = f(entry, &mut effects.wakes);
         if let Some(at) = entry.link.overdue() {
             let watchdog = || Arc::new(Watchdog::new(self.table.clone(), destination.clone()));
@@ -132,15 +135,21 @@ impl State {
             self.flying - before.flying + after.flying,
             self.flying_bytes - before.flying_bytes + after.flying_bytes,
         );
+        let oldest_after = entry.link.oldest_waiting();
+        if let Some(oldest) = self
+            .oldest
+            .as_mut()
+            .filter(|_| oldest_before != oldest_after)
+        {
+            oldest_before.map(|id| oldest.remove(&id));
+            oldest_after.map(|id| oldest.insert(id, destination.clone()));
+        }
         Some(result)
     }
 
     /// Makes room. Whether there was anything to drop.
     pub(super) fn drop_oldest(&mut self, now: Time, effects: &mut Effects) -> bool {
-        let waiting = self.links.iter().filter_map(|(destination, entry)| {
-            Some((entry.link.oldest_waiting()?, destination.clone()))
-        });
-        let Some((_, destination)) = waiting.min_by_key(|(id, _)| *id) else {
+        let Some((_, destination)) = self.oldest.as_mut().and_then(BTreeMap::pop_first) else {
             return false;
         };
         self.link(&destination, effects, |entry, wakes| {
@@ -161,8 +170,9 @@ impl State {
         self.link(&applicant.destination, effects, |entry, _| {
             entry.link.apply(id);
         });
-        let former = self.room.insert(id, applicant);
+        let former = self.room.remove(id);
         effects.wakers.extend(former.and_then(|of| of.waker));
+        self.room.insert(id, applicant);
         again
     }
 
@@ -173,7 +183,7 @@ impl State {
         now: Time,
         effects: &mut Effects,
     ) -> Option<Applicant> {
-        let applicant = self.room.remove(&id)?;
+        let applicant = self.room.remove(id)?;
         self.link(&applicant.destination, effects, |entry, wakes| {
             entry.link.withdraw(id, now, wakes);
         });
@@ -183,7 +193,7 @@ impl State {
     /// Gives a caller who waits for a place one. It is its own before it hears of it, so that no new call
     /// can take it.
     fn admit(&mut self, id: Id, now: Time, effects: &mut Effects) {
-        let Some(of) = self.room.remove(&id) else {
+        let Some(of) = self.room.remove(id) else {
             return;
         };
         effects.wakes.extend(of.waker);
@@ -209,11 +219,10 @@ impl State {
 
     /// Gives those who wait a place as long as there is one for the first of them.
     pub(super) fn call_next(&mut self, now: Time, limits: &Limits, effects: &mut Effects) {
-        while let Some((id, of)) = self.room.first_key_value() {
+        while let Some((id, of)) = self.room.head() {
             if !limits.have_room(self.held, self.bytes, of.size) {
                 break;
             }
-            let id = *id;
             self.admit(id, now, effects);
         }
         while let Some(destination) = effects.drains.pop() {
@@ -223,10 +232,9 @@ impl State {
         let Some(lapses) = self.lapses() else {
             return;
         };
-        if let Some(mut first) = self.room.first_entry() {
-            if first.get().again.is_none_or(|again| again > lapses) {
-                effects.wakes.extend(first.get_mut().waker.take());
-            }
+        let first = self.room.first().and_then(|id| self.room.get_mut(id));
+        if let Some(first) = first.filter(|of| of.again.is_none_or(|again| again > lapses)) {
+            effects.wakes.extend(first.waker.take());
         }
     }
 

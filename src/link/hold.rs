@@ -50,7 +50,7 @@ impl Table {
             let wait = !owned && self.config().when_full == WhenFull::Wait && room(0, 0);
             if wait {
                 while state.lapse(now, effects) {}
-                let first = state.room.keys().next().is_none_or(|first| id < *first);
+                let first = state.room.first().is_none_or(|first| id < first);
                 if !first || !room(state.held, state.bytes) {
                     let applicant = Applicant::new(destination, size, broke, waker.take());
                     let again = state.wait(id, applicant, effects);

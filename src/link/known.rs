@@ -1,6 +1,8 @@
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::Destination;
+use crate::request::Spelling;
 
 /// Remembers which destinations have worked (rule 14), by their hashes, in a fixed space and without
 /// a lock.
@@ -11,6 +13,11 @@ use crate::Destination;
 pub(crate) struct Known {
     /// The one peer, which most services have.
     peer: AtomicBool,
+    /// The first that has a spelling, which is the only one that most others have: it is known again
+    /// without its hash, and never forgotten.
+    first: OnceLock<First>,
+    /// Somebody writes that, and nobody else may, so that nobody waits for it.
+    first_claimed: AtomicBool,
     sets: [[AtomicU64; Self::WAYS]; Self::SETS],
 }
 
@@ -21,6 +28,8 @@ impl Known {
     pub(crate) fn new() -> Self {
         Self {
             peer: AtomicBool::new(false),
+            first: OnceLock::new(),
+            first_claimed: AtomicBool::new(false),
             sets: [const { [const { AtomicU64::new(0) }; Self::WAYS] }; Self::SETS],
         }
     }
@@ -37,6 +46,24 @@ impl Known {
         }
     }
 
+    /// The first destination is spelled so: it has worked.
+    #[inline]
+    pub(crate) fn is_first(&self, spelling: Spelling<'_>) -> bool {
+        self.first.get().is_some_and(|first| first.is(spelling))
+    }
+
+    /// The destination of this hash has worked, and is spelled so.
+    pub(crate) fn learn_spelled(&self, hash: u64, spelling: Spelling<'_>) {
+        self.learn(hash);
+        if !self.first_claimed.load(Ordering::Relaxed) {
+            if let Some(first) = First::new(hash, spelling) {
+                if !self.first_claimed.swap(true, Ordering::Relaxed) {
+                    let _ = self.first.set(first);
+                }
+            }
+        }
+    }
+
     #[cold]
     fn learn_named(&self, hash: u64) {
         let set = self.set(hash);
@@ -50,6 +77,9 @@ impl Known {
         if hash == Destination::PEER_HASH {
             return self.peer.load(Ordering::Relaxed);
         }
+        if self.first.get().is_some_and(|first| first.hash == hash) {
+            return true;
+        }
         let mut set = self.set(hash).iter();
         hash != 0 && set.any(|slot| slot.load(Ordering::Relaxed) == hash)
     }
@@ -57,6 +87,66 @@ impl Known {
     #[inline]
     fn set(&self, hash: u64) -> &[AtomicU64; Self::WAYS] {
         &self.sets[hash as usize % Self::SETS]
+    }
+}
+
+/// A destination, and how it is spelled. Nothing is allocated for it.
+struct First {
+    hash: u64,
+    secure: bool,
+    authority: Text,
+    /// How its URLs begin, with the slash after the authority.
+    url: Text,
+}
+
+impl First {
+    /// Unless it is too long, or has credentials, which are nothing to be kept.
+    fn new(hash: u64, spelling: Spelling<'_>) -> Option<Self> {
+        let (secure, authority) = spelling.parts()?;
+        if authority.contains('@') {
+            return None;
+        }
+        let scheme = if secure { "https://" } else { "http://" };
+        Some(Self {
+            hash,
+            secure,
+            authority: Text::new(&[authority])?,
+            url: Text::new(&[scheme, authority, "/"])?,
+        })
+    }
+
+    #[inline]
+    fn is(&self, spelling: Spelling<'_>) -> bool {
+        match spelling {
+            Spelling::Url(url) => url.as_bytes().starts_with(self.url.bytes()),
+            Spelling::Parts { secure, authority } => {
+                self.secure == secure && self.authority.bytes() == authority.as_bytes()
+            }
+        }
+    }
+}
+
+/// Longer than a name may be, and no `len` is out of bounds.
+struct Text {
+    len: u8,
+    bytes: [u8; 256],
+}
+
+impl Text {
+    fn new(parts: &[&str]) -> Option<Self> {
+        let (mut bytes, mut len) = ([0; 256], 0);
+        for part in parts {
+            let end = len + part.len();
+            bytes.get_mut(len..end)?.copy_from_slice(part.as_bytes());
+            len = end;
+        }
+        let len = len.try_into().ok()?;
+        Some(Self { len, bytes })
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
     }
 }
 
@@ -78,6 +168,52 @@ mod tests {
         );
         let last = hashes().step_by(2).last();
         assert!(last.is_some_and(|hash| known.contains(hash)));
+    }
+
+    #[test]
+    fn the_first_is_known_by_its_spelling_and_never_forgotten() {
+        let known = Known::new();
+        let parts = |authority, secure| Spelling::Parts { secure, authority };
+        let hash = |n: u64| n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let long = "a".repeat(256);
+        let not_kept = [
+            parts("u:p@robot", false),
+            parts(&long, false),
+            Spelling::Url("http://u:p@robot/"),
+            Spelling::Url("mailto:robot"),
+            Spelling::Url("ftp://robot/"),
+        ];
+        for spelling in not_kept {
+            known.learn_spelled(hash(1), spelling);
+            assert!(known.contains(hash(1)) && !known.is_first(spelling));
+        }
+        known.learn_spelled(hash(2), Spelling::Url("http://robot:8080/rooms"));
+        known.learn_spelled(hash(3), parts("other:8080", false));
+        assert!(known.contains(hash(2)) && known.contains(hash(3)));
+        assert!(known.is_first(parts("robot:8080", false)));
+        assert!(known.is_first(Spelling::Url("http://robot:8080/")));
+        for (authority, secure) in [
+            ("robot:8080", true),
+            ("other:8080", false),
+            ("robot:808", false),
+            ("robot:80800", false),
+            ("Robot:8080", false),
+            ("", false),
+        ] {
+            assert!(!known.is_first(parts(authority, secure)), "{authority}");
+            let scheme = if secure { "https" } else { "http" };
+            let url = format!("{scheme}://{authority}/");
+            assert!(!known.is_first(Spelling::Url(&url)), "{url}");
+        }
+        for url in [
+            "http://robot:8080@other/",
+            "http://robot:8080",
+            "http://u@robot:8080/",
+        ] {
+            assert!(!known.is_first(Spelling::Url(url)), "{url}");
+        }
+        (4..100_000).for_each(|n| known.learn(hash(n)));
+        assert!(!known.contains(hash(3)) && known.contains(hash(2)));
     }
 
     #[test]

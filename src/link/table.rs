@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError};
 use std::task::{Wake, Waker};
@@ -13,7 +14,7 @@ use crate::backoff::{Delays, ErasedBackoff, MIN_DELAY};
 use crate::config::Config;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard};
-use crate::{ConnError, Destination, ExponentialBackoff};
+use crate::{ConnError, Destination, ExponentialBackoff, RequestModel, WhenFull};
 
 /// All links of a layer: a lock around their state machines, and the wakers.
 ///
@@ -41,11 +42,12 @@ impl Table {
             gate: AtomicU64::new(first << 1),
             known: Known::new(),
             epoch: Instant::now(),
-            config,
             state: Mutex::new(State {
                 table: table.clone(),
+                oldest: (config.when_full == WhenFull::DropOldest).then(BTreeMap::new),
                 ..State::default()
             }),
+            config,
             shut: AtomicUsize::new(0),
             down: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
@@ -80,9 +82,29 @@ impl Table {
             .is_none_or(|entry| entry.link.is_open())
     }
 
+    /// This request was answered.
+    #[inline]
+    pub(crate) fn learn<Req, R: RequestModel<Req>>(&self, request: &Req) {
+        match R::spelling(request) {
+            None => self.learn_hash(R::destination_hash(request)),
+            Some(spelling) if self.known.is_first(spelling) => {}
+            Some(_) => self.learn_other::<Req, R>(request),
+        }
+    }
+
+    /// Reads the spelling again, which is cheaper than to have it handed over by those who don't call.
+    #[inline(never)]
+    fn learn_other<Req, R: RequestModel<Req>>(&self, request: &Req) {
+        let hash = R::destination_hash(request);
+        match R::spelling(request) {
+            Some(spelling) => self.known.learn_spelled(hash, spelling),
+            None => self.known.learn(hash),
+        }
+    }
+
     /// A call to the destination of this hash was answered.
     #[inline]
-    pub(crate) fn learn(&self, hash: u64) {
+    pub(crate) fn learn_hash(&self, hash: u64) {
         self.known.learn(hash);
     }
 

@@ -3,7 +3,7 @@ use std::error::Error;
 use http::{HeaderMap, Method, Request, Uri};
 
 use super::origin::Origin;
-use super::{ByReturn, Destination, Replayable, RequestModel, Unsent};
+use super::{ByReturn, Destination, Replayable, RequestModel, Spelling, Unsent};
 use crate::http::{IDEMPOTENCY_KEY, Idempotent, Recording};
 
 impl Replayable for Uri {
@@ -18,6 +18,17 @@ impl Replayable for Uri {
     #[inline]
     fn destination_hash(&self) -> u64 {
         origin(self).map_or_else(|| Destination::PEER_HASH, |origin| origin.hash64())
+    }
+
+    #[inline]
+    fn spelling(&self) -> Option<Spelling<'_>> {
+        let secure = match self.scheme_str()? {
+            "http" => false,
+            "https" => true,
+            _ => return None,
+        };
+        let authority = self.authority()?.as_str();
+        Some(Spelling::Parts { secure, authority })
     }
 
     fn size_hint(&self) -> usize {
@@ -55,6 +66,11 @@ impl<B: Clone> Replayable for Request<B> {
     #[inline]
     fn destination_hash(&self) -> u64 {
         self.uri().destination_hash()
+    }
+
+    #[inline]
+    fn spelling(&self) -> Option<Spelling<'_>> {
+        self.uri().spelling()
     }
 
     /// URI and headers, what a [`ReplayBody`](crate::ReplayBody) keeps, and the size of the body's
@@ -178,6 +194,20 @@ mod tests {
         assert_ne!(hash("http://example.com/"), hash("https://example.com/"));
         assert_ne!(hash("http://example.com/"), hash("http://example.com:81/"));
         assert_eq!(hash("/a"), hash("/b"));
+    }
+
+    #[test]
+    fn the_spelling_is_read_from_http_and_https_only() {
+        let parts = |uri: &str| {
+            let uri: Uri = uri.parse().unwrap();
+            let parts = uri.spelling().and_then(Spelling::parts);
+            parts.map(|(secure, authority)| (secure, authority.to_owned()))
+        };
+        assert_eq!(parts("HTTP://Robot:80/a"), Some((false, "Robot:80".into())));
+        assert_eq!(parts("https://robot"), Some((true, "robot".into())));
+        assert_eq!(parts("ws://robot/"), None);
+        assert_eq!(parts("robot:80"), None);
+        assert_eq!(parts("/a"), None);
     }
 
     #[test]

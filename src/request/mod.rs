@@ -9,12 +9,14 @@ mod origin;
 mod plain;
 #[cfg(any(feature = "reqwest", feature = "reqwest-0-12"))]
 mod reqwest;
+mod spelling;
 mod unsent;
 
 pub use destination::Destination;
 #[cfg(feature = "http")]
 pub use model::ByReturn;
 pub use model::{ByClone, ByTrait, RequestModel};
+pub use spelling::Spelling;
 #[cfg(feature = "tcp")]
 pub(crate) use unsent::Slot;
 pub use unsent::{ConnectError, NotSent, Unsent};
@@ -87,6 +89,14 @@ pub trait Replayable: Sized {
     /// [`destination`](Self::destination). Override it only to save that.
     fn destination_hash(&self) -> u64 {
         self.destination().hash64()
+    }
+
+    /// How it spells its destination, for the layer to know again without a hash what has worked. Default:
+    /// it does not say.
+    #[doc(hidden)]
+    #[inline]
+    fn spelling(&self) -> Option<Spelling<'_>> {
+        None
     }
 
     /// The bytes that are held while it waits, heap included as far as it can be known. Default: the

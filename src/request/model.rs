@@ -1,6 +1,6 @@
 use std::error::Error;
 
-use super::{Destination, Replayable};
+use super::{Destination, Replayable, Spelling};
 
 /// How the layer handles its requests: [`ByTrait`], [`ByClone`], or for HTTP `ByReturn`. Sealed.
 ///
@@ -16,6 +16,11 @@ pub trait RequestModel<Req>: sealed::Sealed {
     fn destination(request: &Req) -> Destination;
     #[doc(hidden)]
     fn destination_hash(request: &Req) -> u64;
+    #[doc(hidden)]
+    #[inline]
+    fn spelling(_: &Req) -> Option<Spelling<'_>> {
+        None
+    }
     #[doc(hidden)]
     fn size_hint(request: &Req) -> usize;
     #[doc(hidden)]
@@ -59,6 +64,11 @@ impl<Req: Replayable> RequestModel<Req> for ByTrait {
 
     fn destination_hash(request: &Req) -> u64 {
         request.destination_hash()
+    }
+
+    #[inline]
+    fn spelling(request: &Req) -> Option<Spelling<'_>> {
+        request.spelling()
     }
 
     fn size_hint(request: &Req) -> usize {

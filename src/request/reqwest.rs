@@ -1,6 +1,6 @@
 use super::http::{headers_len, is_idempotent};
 use super::origin::Origin;
-use super::{Destination, Replayable};
+use super::{Destination, Replayable, Spelling};
 
 /// The types of different versions are different ones.
 macro_rules! replayable {
@@ -23,6 +23,11 @@ macro_rules! replayable {
 
             fn destination_hash(&self) -> u64 {
                 Origin::new(self.url().scheme(), self.url().authority()).hash64()
+            }
+
+            #[inline]
+            fn spelling(&self) -> Option<Spelling<'_>> {
+                Some(Spelling::Url(self.url().as_str()))
             }
 
             /// URL, headers, and the body as far as it is in memory.
@@ -58,8 +63,10 @@ mod tests {
         assert_eq!(one.destination().to_string(), "http://example.com");
         let other = request("http://example.com/b");
         assert_eq!(one.destination_hash(), other.destination_hash());
-        let port = request("https://a:8443/");
+        let port = request("https://a:8443?b/c");
         assert_eq!(port.destination().to_string(), "https://a:8443");
+        let parts = port.spelling().and_then(Spelling::parts);
+        assert_eq!(parts, Some((true, "a:8443")));
     }
 
     #[cfg(feature = "reqwest")]

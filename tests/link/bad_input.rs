@@ -144,3 +144,32 @@ async fn a_future_that_is_polled_after_its_end_panics() {
     (&mut future).now_or_never().unwrap().unwrap();
     let _ = future.now_or_never();
 }
+
+/// A request whose destination can't be told, with something to be dropped.
+#[derive(Clone)]
+struct Untold(#[allow(dead_code)] std::sync::Arc<()>);
+
+impl tower_conn_retry::Replayable for Untold {
+    fn try_clone(&self) -> Option<Self> {
+        Some(self.clone())
+    }
+
+    fn destination_hash(&self) -> u64 {
+        panic!("what is wrong here is on purpose")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_a_request_that_was_answered_loses_nothing_of_it() {
+    let (counted, answered) = <(std::sync::Arc<()>, std::sync::Arc<()>)>::default();
+    let answer = answered.clone();
+    let echo = tower::service_fn(move |_: Untold| {
+        let answer = answer.clone();
+        async move { Ok::<_, std::io::Error>(answer) }
+    });
+    let service = RetryOnConnErr.layer(echo);
+    let call = tokio::spawn(service.oneshot(Untold(counted.clone())));
+    assert!(call.await.unwrap_err().is_panic());
+    assert_eq!(std::sync::Arc::strong_count(&counted), 1);
+    assert_eq!(std::sync::Arc::strong_count(&answered), 1);
+}

@@ -5,7 +5,7 @@ use tower_conn_retry::{ConnError, ConnErrorKind, Outlook, Reason, RetryOnConnErr
 use super::peer::*;
 
 /// Takes a refused connection for a vanished name.
-fn vanished() -> impl tower_conn_retry::ConnErrorPolicy<Message> {
+fn vanished<Req>() -> impl tower_conn_retry::ConnErrorPolicy<Req> {
     policy_fn(|error| {
         let refused = tower_conn_retry::classify(error)?;
         let gone = ConnError::new(ConnErrorKind::Dns).with_outlook(Outlook::Permanent);
@@ -70,6 +70,65 @@ async fn rule_14_each_destination_for_itself() {
     peer.now_does(Does::Answer);
     for held in held {
         held.await.unwrap().unwrap();
+    }
+}
+
+#[cfg(feature = "http")]
+#[tokio::test(start_paused = true)]
+async fn rule_14_each_destination_of_http_however_it_is_spelled() {
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tower::{Layer, ServiceExt, service_fn};
+
+    let up = Arc::new(AtomicBool::new(true));
+    let service = steady().policy(vanished()).layer(service_fn({
+        let up = up.clone();
+        move |_: http::Request<()>| {
+            let up = up.load(Ordering::Relaxed);
+            async move {
+                up.then_some(())
+                    .ok_or(io::Error::from(io::ErrorKind::ConnectionRefused))
+            }
+        }
+    }));
+    let get = |uri: &str| {
+        let request = http::Request::get(uri).body(()).unwrap();
+        tokio::spawn(service.clone().oneshot(request))
+    };
+    for uri in [
+        "http://a:8080/",
+        "http://u:p@B:80/",
+        "http://a:8080/2",
+        "https://d/",
+    ] {
+        get(uri).await.unwrap().unwrap();
+    }
+    up.store(false, Ordering::Relaxed);
+    for uri in [
+        "https://a:8080/",
+        "http://b:8080/",
+        "http://c/",
+        "http://d/",
+        "/",
+    ] {
+        let error = get(uri).await.unwrap().unwrap_err();
+        assert_eq!(error.reason(), Reason::Permanent, "{uri}");
+    }
+    let worked = [
+        "http://a:8080/3",
+        "http://A:8080/",
+        "http://u@a:8080/",
+        "http://b/",
+        "https://d:443/",
+    ];
+    let held = worked.map(get);
+    pass(10 * SECOND).await;
+    assert!(held.iter().all(|call| !call.is_finished()));
+    up.store(true, Ordering::Relaxed);
+    for call in held {
+        call.await.unwrap().unwrap();
     }
 }
 

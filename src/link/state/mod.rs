@@ -2,12 +2,15 @@
 //! number, and whom to wake goes out as a list.
 #![doc = include_str!("diagram.md")]
 
+mod line;
 mod room;
 mod turns;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
+
+pub(crate) use line::Line;
 
 use crate::Reason;
 use crate::backoff::{FIRST_STEP, MIN_DELAY};
@@ -51,20 +54,20 @@ pub(crate) struct Link<W> {
     /// Attempts in this outage.
     attempts: u32,
     /// Held requests without an attempt in flight, oldest first.
-    waiting: BTreeMap<Id, Waiter<W>>,
+    waiting: Line<Waiter<W>>,
     /// Those that did not take their turn in time. Each comes back when it is polled.
     skipped: BTreeMap<Id, Waiter<W>>,
     /// Held requests with an attempt in flight.
-    flying: BTreeMap<Id, Flight>,
+    flying: HashMap<Id, Flight>,
     /// Those of them, of this probe or drain, whose callers were woken and have not come yet.
     woken: BTreeSet<(Time, Id)>,
     /// Verdicts that their waiters have not heard yet.
-    failed: BTreeMap<Id, Reason>,
+    failed: HashMap<Id, Reason>,
     bytes: usize,
     /// The part of them that is in flight.
     flying_bytes: usize,
     /// Those who wait until there is a place for them. They come before new calls, too.
-    applicants: BTreeSet<Id>,
+    applicants: Line<()>,
     /// The two in line who have timers, and what they were told, or will be when they ask: whoever
     /// has to be told something else is woken.
     told: [Option<(Id, Answer)>; 2],
@@ -193,14 +196,14 @@ impl<W> Link<W> {
             probed: None,
             handed_over: 0,
             attempts: 0,
-            waiting: BTreeMap::new(),
+            waiting: Line::default(),
             skipped: BTreeMap::new(),
-            flying: BTreeMap::new(),
+            flying: HashMap::new(),
             woken: BTreeSet::new(),
-            failed: BTreeMap::new(),
+            failed: HashMap::new(),
             bytes: 0,
             flying_bytes: 0,
-            applicants: BTreeSet::new(),
+            applicants: Line::default(),
             told: [None, None],
             recoveries: 0,
             head_next: false,
@@ -211,7 +214,7 @@ impl<W> Link<W> {
 
     /// A request that has no place yet joins the backlog, at the place of its number.
     pub(crate) fn join(&mut self, id: Id, size: usize, broke: u32, now: Time, wakes: &mut Vec<W>) {
-        self.applicants.remove(&id);
+        self.applicants.remove(id);
         self.bytes += size;
         let wake = None;
         self.waiting.insert(id, Waiter { wake, size, broke });
@@ -243,11 +246,11 @@ impl<W> Link<W> {
             self.settle(now, wakes);
             return Answer::Go { probe };
         }
-        if !self.waiting.contains_key(&id) {
+        if !self.waiting.contains(id) {
             return self.without_place();
         }
         self.settle(now, wakes);
-        if let Some(waiter) = self.waiting.get_mut(&id) {
+        if let Some(waiter) = self.waiting.get_mut(id) {
             self.old.extend(waiter.wake.replace(wake));
         }
         self.alarm(id)
@@ -373,11 +376,7 @@ impl<W> Link<W> {
     pub(crate) fn leave(&mut self, id: Id, now: Time, wakes: &mut Vec<W>) {
         self.failed.remove(&id);
         self.land(id);
-        if let Some(waiter) = self
-            .waiting
-            .remove(&id)
-            .or_else(|| self.skipped.remove(&id))
-        {
+        if let Some(waiter) = self.waiting.remove(id).or_else(|| self.skipped.remove(&id)) {
             self.bytes -= waiter.size;
             self.old.extend(waiter.wake);
         }

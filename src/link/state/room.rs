@@ -15,19 +15,21 @@ impl<W> Link<W> {
 
     /// A request waits until there is a place for it.
     pub(crate) fn apply(&mut self, id: Id) {
-        self.applicants.insert(id);
+        if !self.applicants.contains(id) {
+            self.applicants.insert(id, ());
+        }
     }
 
     /// It does so no longer.
     pub(crate) fn withdraw(&mut self, id: Id, now: Time, wakes: &mut Vec<W>) {
-        self.applicants.remove(&id);
+        self.applicants.remove(id);
         self.settle(now, wakes);
     }
 
     /// The applicant who has to get a place although there is none, because nobody else is there to
     /// make the attempt that is due: other links have taken all places, or stalled callers.
     pub(crate) fn wanted(&self, now: Time) -> Option<Id> {
-        let first = self.applicants.first().copied();
+        let first = self.applicants.first();
         first.filter(|_| self.waiting.is_empty() && (self.is_drained() || self.is_due(now)))
     }
 

@@ -175,9 +175,9 @@ impl World {
         assert_eq!(self.link.held_bytes(), self.link.held() * SIZE, "bytes");
         if self.link.is_open() {
             // One whose attempt was of before the recovery is back, and goes as soon as it asks.
-            let mut waiting = self.link.waiting.keys();
+            let mut waiting = self.link.waiting.iter().map(|(id, _)| id);
             assert!(
-                waiting.all(|id| self.callers.get(id).is_some_and(|caller| caller.woken)),
+                waiting.all(|id| self.callers.get(&id).is_some_and(|caller| caller.woken)),
                 "nobody sleeps at an open link"
             );
         }

@@ -87,10 +87,14 @@ impl<W> Link<W> {
             Phase::Draining {
                 turn: Some(turn), ..
             } if !turn.taken => Some(turn.of),
-            _ => self.waiting.keys().next().copied(),
+            _ => self.waiting.first(),
         };
-        let second = self.waiting.keys().copied().find(|id| Some(*id) != first);
+        let second = self.ids().find(|id| Some(*id) != first);
         [first, second]
+    }
+
+    fn ids(&self) -> impl Iterator<Item = Id> {
+        self.waiting.iter().map(|(id, _)| id)
     }
 
     /// Who makes the next probe: the head, or in its place another if the head's replays broke the
@@ -99,20 +103,16 @@ impl<W> Link<W> {
         let mut line = self.waiting.iter();
         let (head, waiter) = line.next()?;
         if waiter.broke < POISONOUS || self.head_next {
-            return Some(*head);
+            return Some(head);
         }
-        let second = self.waiting.keys().nth(1);
+        let second = self.ids().nth(1);
         let harmless = line.take(8).find(|(_, waiter)| waiter.broke < POISONOUS);
-        harmless
-            .map(|(id, _)| id)
-            .or(second)
-            .or(Some(head))
-            .copied()
+        harmless.map(|(id, _)| id).or(second).or(Some(head))
     }
 
     pub(super) fn take_turn(&mut self, id: Id, now: Time) -> bool {
         if self.phase == Phase::Up {
-            return self.waiting.contains_key(&id);
+            return self.waiting.contains(id);
         }
         let Answer::Watch(Some(due)) = self.alarm(id) else {
             return false;
@@ -243,9 +243,9 @@ impl<W> Link<W> {
     }
 
     pub(super) fn start(&mut self, id: Id, now: Time, ends: Option<Time>) {
-        let head = self.waiting.keys().next().copied();
+        let head = self.waiting.first();
         let abandoned = ends.map(|at| at.saturating_add(self.patience()));
-        if let Some(waiter) = self.waiting.remove(&id) {
+        if let Some(waiter) = self.waiting.remove(id) {
             self.old.extend(waiter.wake);
             let flight = Flight {
                 size: waiter.size,
@@ -305,7 +305,7 @@ impl<W> Link<W> {
     }
 
     pub(super) fn skip(&mut self, id: Option<Id>) {
-        if let Some((id, waiter)) = id.and_then(|id| self.waiting.remove_entry(&id)) {
+        if let Some((id, waiter)) = id.and_then(|id| Some((id, self.waiting.remove(id)?))) {
             self.skipped.insert(id, waiter);
         }
     }
@@ -340,11 +340,7 @@ impl<W> Link<W> {
     }
 
     pub(super) fn fail_waiter(&mut self, id: Id, reason: Reason, wakes: &mut Vec<W>) {
-        if let Some(waiter) = self
-            .waiting
-            .remove(&id)
-            .or_else(|| self.skipped.remove(&id))
-        {
+        if let Some(waiter) = self.waiting.remove(id).or_else(|| self.skipped.remove(&id)) {
             self.bytes -= waiter.size;
             self.failed.insert(id, reason);
             wakes.extend(waiter.wake);
@@ -361,14 +357,14 @@ impl<W> Link<W> {
             ..
         } = &mut self.phase
         {
-            match self.waiting.keys().next() {
+            match self.waiting.first() {
                 None if self.applicants.is_empty() => {
                     self.phase = Phase::Up;
                     let skipped = self.skipped.values_mut();
                     wakes.extend(skipped.filter_map(|waiter| waiter.wake.take()));
                 }
                 Some(next) if flying < window => {
-                    let (of, given, taken) = (*next, now, false);
+                    let (of, given, taken) = (next, now, false);
                     *turn = Some(Turn { of, given, taken });
                 }
                 _ => {}
@@ -379,7 +375,7 @@ impl<W> Link<W> {
             if !self.told.contains(&Some((id, answer))) {
                 wakes.extend(
                     self.waiting
-                        .get_mut(&id)
+                        .get_mut(id)
                         .and_then(|waiter| waiter.wake.take()),
                 );
             }

@@ -1,8 +1,6 @@
 //! What a link says of itself.
 
-use std::collections::BTreeMap;
-
-use super::{Id, Link, Phase, STABLE, STALE, Time, Waiter};
+use super::{Id, Link, Phase, STABLE, STALE, Time};
 
 impl<W> Link<W> {
     /// Whether a new call makes an attempt of its own.
@@ -35,7 +33,7 @@ impl<W> Link<W> {
 
     /// Whether this request has a place, and no attempt in flight, or a verdict.
     pub(crate) fn has(&self, id: Id) -> bool {
-        let waits = self.waiting.contains_key(&id) || self.skipped.contains_key(&id);
+        let waits = self.waiting.contains(id) || self.skipped.contains_key(&id);
         waits || self.failed.contains_key(&id)
     }
 
@@ -55,11 +53,8 @@ impl<W> Link<W> {
     }
 
     pub(crate) fn oldest_waiting(&self) -> Option<Id> {
-        let first = |waiters: &BTreeMap<Id, Waiter<W>>| waiters.keys().next().copied();
-        [first(&self.waiting), first(&self.skipped)]
-            .into_iter()
-            .flatten()
-            .min()
+        let skipped = self.skipped.keys().next().copied();
+        self.waiting.first().into_iter().chain(skipped).min()
     }
 
     /// Whether nothing would be lost by forgetting it: nobody has a place, and what it knows is old.

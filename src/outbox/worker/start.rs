@@ -9,7 +9,7 @@ use super::super::flight::{self, Delivering, Done, End, Flight, Started};
 use super::super::store::Message;
 use super::super::unwind::unwind;
 use super::Worker;
-use crate::future::{Call, Start};
+use crate::future::Start;
 use crate::link::Hold;
 use crate::mode::Delivery;
 use crate::{BoxError, ConnErrorPolicy, RequestModel, ResponseFuture};
@@ -66,7 +66,7 @@ where
         let id = ticket.get();
         if id < self.outbox.first {
             // A former life took it as worth waiting for, so what looks permanent is the path's.
-            table.learn(R::destination_hash(&message.request));
+            table.learn::<Req, R>(&message.request);
         }
         let hold = match table.are_shut() {
             false => Hold::Open,
@@ -95,9 +95,9 @@ where
             return Some(Begun::NotYet);
         };
         let started = Started::from(&message);
-        let call = Call::begun(self.service.clone(), id, message.request, start);
-        let call = call.had(message.attempts, message.maybe_sent);
-        Some(self.fly(ResponseFuture::new(None, call, ()), started, cx))
+        let future = ResponseFuture::begun(self.service.clone(), id, (), message.request, start);
+        let future = future.had(message.attempts, message.maybe_sent);
+        Some(self.fly(future, started, cx))
     }
 
     /// The first one can't be delivered.
@@ -168,21 +168,26 @@ where
         let Some(mut ready) = self.ready.take() else {
             return self.put_off();
         };
-        let Some((_, Ok(mut message))) = self.batch.pop_front() else {
+        let Some((_, Ok(message))) = self.batch.pop_front() else {
             return Begun::NotYet;
         };
         let started = Started::from(&message);
         let future = unwind(|| {
             let id = message.ticket.get();
-            let mut call = Call::new(self.service.clone(), id, &message.request);
-            if message.attempts > 0 {
-                call = call.had(message.attempts, message.maybe_sent);
-                let attempt = message.attempts.saturating_add(1);
-                self.service.policy.prepare(&mut message.request, attempt);
+            let (service, request) = (self.service.clone(), message.request);
+            let future = ResponseFuture::attempting(service, id, (), request, |mut request| {
+                if message.attempts > 0 {
+                    let attempt = message.attempts.saturating_add(1);
+                    self.service.policy.prepare(&mut request, attempt);
+                }
+                let attempt = ready.call(request);
+                self.ready = Some(ready);
+                attempt
+            });
+            match message.attempts {
+                0 => future,
+                attempts => future.had(attempts, message.maybe_sent),
             }
-            let attempt = ready.call(message.request);
-            self.ready = Some(ready);
-            ResponseFuture::new(Some(attempt), call, ())
         });
         match future {
             Some(future) => self.fly(future, started, cx),
