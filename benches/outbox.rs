@@ -253,6 +253,7 @@ fn million(ours: &Path) -> Result<(), BoxError> {
             since: Duration::ZERO,
             attempts: 1,
             maybe_sent: true,
+            max_age: None,
         };
         store.commit(Changes {
             put: (from..from + 10_000).map(message).collect(),

@@ -150,6 +150,7 @@ fn commit(
             since: Duration::ZERO,
             attempts: 1,
             maybe_sent: false,
+            max_age: None,
         }));
     } else {
         let at = |ticket| (Destination::default(), Ticket::new(ticket));

@@ -10,7 +10,7 @@ use crate::future::Start;
 use crate::link::{Hold, Table};
 use crate::mode::Mode;
 use crate::{
-    BoxError, ConnErrorPolicy, Error, Inline, Links, Reason, RequestModel, ResponseFuture,
+    BoxError, ConnErrorPolicy, Error, Inline, Links, Reason, RequestModel, ResponseFuture, Ticket,
 };
 
 /// The service that [`RetryOnConnErr`](struct@crate::RetryOnConnErr) makes. Its clones share their links.
@@ -135,12 +135,15 @@ where
     }
 
     #[inline]
-    fn call(&mut self, request: Req) -> Self::Future {
+    fn call(&mut self, mut request: Req) -> Self::Future {
         if self.failed.is_some() || self.mode.is_closed() {
             return self.call_unready(request);
         }
         let shared = self.shared.clone();
         let (id, all_open) = shared.table.enter();
+        if M::DEFERS {
+            R::set_ticket(&mut request, Ticket::new(id));
+        }
         if !all_open {
             return self.call_in_trouble(shared, id, request);
         }
@@ -152,7 +155,7 @@ impl<S, P, R, M> ConnRetry<S, P, R, M> {
     /// A call when the inner service is broken, or the outbox closed.
     #[cold]
     #[inline(never)]
-    fn call_unready<Req>(&mut self, request: Req) -> ResponseFuture<S, Req, P, R, M>
+    fn call_unready<Req>(&mut self, mut request: Req) -> ResponseFuture<S, Req, P, R, M>
     where
         S: Service<Req> + Clone,
         R: RequestModel<Req>,
@@ -160,6 +163,9 @@ impl<S, P, R, M> ConnRetry<S, P, R, M> {
     {
         let shared = self.shared.clone();
         let (id, _) = shared.table.enter();
+        if M::DEFERS {
+            R::set_ticket(&mut request, Ticket::new(id));
+        }
         let start = match self.failed.take() {
             _ if self.mode.is_closed() => Start::Ended(Reason::Closed),
             Some(error) => Start::Failed(error),

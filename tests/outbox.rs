@@ -6,14 +6,18 @@
 mod peer;
 
 mod outbox {
+    mod ages;
     mod bounds;
     mod cancel;
     mod close;
     mod delivery;
     mod faults;
+    mod panics;
     mod room;
     mod runs;
+    mod runtimes;
     mod stress;
+    mod unread;
 
     use tokio::sync::broadcast;
     use tower::Layer;

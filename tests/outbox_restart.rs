@@ -14,4 +14,5 @@ mod outbox_restart {
     mod full;
     mod leftovers;
     mod life;
+    mod versions;
 }

@@ -61,6 +61,7 @@ fn good(path: &Path) -> &'static [u8] {
             since: Duration::ZERO,
             attempts: 1,
             maybe_sent: false,
+            max_age: None,
         });
         let changes = Changes {
             put: put.collect(),

@@ -60,6 +60,7 @@ impl<S, Req, P, R, M: Mode<Req>> Call<'_, S, Req, P, R, M> {
         Some(Undelivered {
             ticket: Ticket::new(self.id),
             size: R::size_hint(&request),
+            max_age: R::max_age(&request),
             destination,
             request,
             error,

@@ -1,6 +1,6 @@
 //! Who has how many messages where.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::Notify;
@@ -28,6 +28,15 @@ pub(super) struct Book<Req> {
     pub(super) puts: usize,
     /// Messages that are no longer counted, and that the store still has.
     pub(super) removing: usize,
+    /// Messages that can't be read.
+    pub(super) unreadable: usize,
+}
+
+/// What follows from a new message.
+pub(super) struct Added {
+    /// It is the first of its line.
+    pub(super) is_new: bool,
+    pub(super) needs_worker: bool,
 }
 
 /// A message for which there is no room yet.
@@ -58,6 +67,10 @@ pub(super) struct Line {
     pub(super) slots: BTreeMap<Ticket, Arc<Slot>>,
     /// Are no longer counted, but may have been read.
     pub(super) gone: Tickets,
+    /// Can't be read, and are passed over.
+    pub(super) unreadable: BTreeSet<Ticket>,
+    /// Its worker was dropped, with its runtime.
+    pub(super) deserted: bool,
 }
 
 impl Line {
@@ -87,12 +100,27 @@ impl Line {
 
     /// Its delivery has not begun.
     pub(super) fn can_begin(&self, ticket: Ticket) -> bool {
-        !self.gone.contains(ticket) && !self.slots.contains_key(&ticket)
+        !self.gone.contains(ticket)
+            && !self.slots.contains_key(&ticket)
+            && !self.unreadable.contains(&ticket)
     }
 
-    /// None of those from here on has begun or is gone.
+    /// Whether there are messages that can be read.
+    pub(super) fn has_some(&self) -> bool {
+        self.len > self.unreadable.len()
+    }
+
+    /// Its worker is gone, though not all is done.
+    pub(super) fn desert(&mut self) {
+        self.rewind();
+        self.slots.clear();
+        self.deserted = true;
+    }
+
+    /// None of those from here on has begun, is gone, or can't be read.
     pub(super) fn can_all_begin(&self, first: Ticket) -> bool {
-        self.slots.is_empty() && self.gone.last().is_none_or(|last| last < first)
+        let others = self.gone.last().max(self.unreadable.last().copied());
+        self.slots.is_empty() && others.is_none_or(|last| last < first)
     }
 
     /// Of those that were answered one after the other, the worker has told nobody yet. `last` is the
@@ -142,6 +170,7 @@ impl Line {
     /// Neither on its way nor gone.
     pub(super) fn waits(&self, ticket: Ticket) -> bool {
         !self.gone.contains(ticket)
+            && !self.unreadable.contains(&ticket)
             && !self.run.has_begun(ticket)
             && self.slots.get(&ticket).is_none_or(|slot| slot.waits())
     }
@@ -158,6 +187,7 @@ impl<Req> Default for Book<Req> {
             workers: 0,
             puts: 0,
             removing: 0,
+            unreadable: 0,
         }
     }
 }
@@ -176,13 +206,13 @@ impl<Req> Book<Req> {
             .then(|| first.remove())
     }
 
-    /// Nothing is left, not even in the store.
+    /// Nothing is left that could be delivered, not even in the store.
     pub(super) fn is_done(&self) -> bool {
-        self.len == 0 && self.removing == 0
+        self.len == self.unreadable && self.removing == 0
     }
 
-    /// A message comes in. Whether it is the first of its line, which needs a worker then.
-    pub(super) fn add(&mut self, destination: &Destination, size: usize) -> bool {
+    /// A message comes in.
+    pub(super) fn add(&mut self, destination: &Destination, size: usize) -> Added {
         self.len += 1;
         self.bytes += size;
         self.puts += 1;
@@ -190,8 +220,50 @@ impl<Req> Book<Req> {
         let line = self.lines.entry(destination.clone()).or_default();
         line.len += 1;
         line.bytes += size;
-        self.workers += usize::from(is_new);
-        is_new
+        let needs_worker = is_new || std::mem::take(&mut line.deserted);
+        self.workers += usize::from(needs_worker);
+        Added {
+            is_new,
+            needs_worker,
+        }
+    }
+
+    /// A message can't be read: it stays in the store, and is passed over.
+    pub(super) fn pass_over(&mut self, destination: &Destination, ticket: Ticket) {
+        if let Some(line) = self.lines.get_mut(destination) {
+            line.slots.remove(&ticket);
+            line.run.end();
+            self.unreadable += usize::from(line.unreadable.insert(ticket));
+        }
+    }
+
+    /// Those that can't be read are to be removed. Which they are.
+    pub(super) fn give_up_unreadable(&mut self) -> Vec<(Destination, Vec<Ticket>)> {
+        let lines = self.lines.iter_mut();
+        let all = lines.map(|(destination, line)| {
+            let tickets = std::mem::take(&mut line.unreadable);
+            (destination.clone(), tickets.into_iter().collect::<Vec<_>>())
+        });
+        let all: Vec<_> = all.filter(|(_, tickets)| !tickets.is_empty()).collect();
+        for (destination, tickets) in &all {
+            for ticket in tickets {
+                self.over(destination, *ticket, Some(0));
+            }
+        }
+        self.unreadable = 0;
+        all
+    }
+
+    /// The lines that have no worker get one from here on. Which they are.
+    pub(super) fn take_deserted(&mut self) -> Vec<Destination> {
+        let deserted = self.lines.iter_mut().filter(|(_, line)| line.deserted);
+        let taken = deserted.map(|(destination, line)| {
+            line.deserted = false;
+            destination.clone()
+        });
+        let taken: Vec<_> = taken.collect();
+        self.workers += taken.len();
+        taken
     }
 
     /// The keeper has got a message: who reads from now on finds it.

@@ -2,6 +2,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::sync::oneshot::error::RecvError;
 
@@ -18,6 +19,7 @@ use crate::{Destination, Error, Reason, RequestModel, Sent};
 pub struct Undelivered<Req> {
     pub(crate) ticket: Ticket,
     pub(crate) size: usize,
+    pub(crate) max_age: Option<Duration>,
     pub(crate) destination: Destination,
     pub(crate) request: Req,
     pub(crate) error: Error,
@@ -66,7 +68,9 @@ impl<Req: Send + 'static> Mode<Req> for Outbox<Req> {
     fn has_some_for(&self, destination: &Destination) -> bool {
         let book = self.shared.book();
         // Its worker may not have ended yet.
-        book.lines.get(destination).is_some_and(|line| line.len > 0)
+        book.lines
+            .get(destination)
+            .is_some_and(|line| line.has_some())
     }
 
     fn answered(state: &mut Deferral<Req>) {
@@ -112,6 +116,7 @@ impl<Req: Send + 'static> Deferral<Req> {
                     since: self.outbox.clock(),
                     attempts: 1,
                     maybe_sent: true,
+                    max_age: R::max_age(request),
                 })
             });
             self.idempotent = R::is_idempotent(request);
@@ -123,6 +128,7 @@ impl<Req: Send + 'static> Deferral<Req> {
         let Undelivered {
             ticket,
             size,
+            max_age,
             destination,
             request,
             error,
@@ -135,6 +141,7 @@ impl<Req: Send + 'static> Deferral<Req> {
             since: self.outbox.clock(),
             attempts: error.attempts(),
             maybe_sent: error.sent() == Sent::Maybe,
+            max_age,
         };
         self.put(message, error);
     }

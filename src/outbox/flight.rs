@@ -20,6 +20,7 @@ pub(super) struct Started {
     ticket: Ticket,
     size: usize,
     since: Duration,
+    max_age: Option<Duration>,
 }
 
 /// A delivery that is over.
@@ -37,12 +38,24 @@ pub(super) enum End {
     Panicked,
 }
 
+impl<Req> Message<Req> {
+    /// When it is too old, on the outbox's clock. `limit` is for all.
+    pub(super) fn ends(&self, limit: Option<Duration>) -> Option<Duration> {
+        ends(self.since, self.max_age, limit)
+    }
+}
+
+fn ends(since: Duration, own: Option<Duration>, limit: Option<Duration>) -> Option<Duration> {
+    since.checked_add(own.into_iter().chain(limit).min()?)
+}
+
 impl<Req> From<&Message<Req>> for Started {
     fn from(message: &Message<Req>) -> Self {
         Self {
             ticket: message.ticket,
             size: message.size,
             since: message.since,
+            max_age: message.max_age,
         }
     }
 }
@@ -82,7 +95,8 @@ pub(super) fn end<T>(polled: Option<Poll<Result<T, Error>>>) -> Poll<End> {
 
 /// A delivery under way.
 pub(super) struct Flight<S: Service<Req>, P, R, Req> {
-    future: Delivering<S, P, R, Req>,
+    /// `None` when it is over.
+    future: Option<Delivering<S, P, R, Req>>,
     started: Started,
     slot: Arc<Slot>,
     called: bool,
@@ -98,7 +112,7 @@ impl<S: Service<Req>, P, R, Req> Flight<S, P, R, Req> {
     ) -> Self {
         let called = future.is_in_attempt();
         let flight = Self {
-            future,
+            future: Some(future),
             started,
             slot: Arc::new(Slot::new(called)),
             called,
@@ -112,8 +126,9 @@ impl<S: Service<Req>, P, R, Req> Flight<S, P, R, Req> {
         self.started.ticket
     }
 
-    pub(super) fn since(&self) -> Duration {
-        self.started.since
+    /// When it is too old, on the outbox's clock.
+    pub(super) fn ends(&self, limit: Option<Duration>) -> Option<Duration> {
+        ends(self.started.since, self.started.max_age, limit)
     }
 
     pub(super) fn slot(&self) -> Arc<Slot> {
@@ -126,7 +141,8 @@ impl<S: Service<Req>, P, R, Req> Flight<S, P, R, Req> {
     }
 
     fn is_in_attempt(&self) -> bool {
-        self.future.is_in_attempt()
+        let future = self.future.as_ref();
+        future.is_some_and(|future| future.is_in_attempt())
     }
 
     fn look(&mut self) -> bool {
@@ -168,7 +184,13 @@ where
         if let Some(order) = self.order.as_ref().filter(|_| !self.is_in_attempt()) {
             order.asks(self.started.ticket);
         }
-        if let Poll::Ready(end) = poll(self.future.as_mut(), cx) {
+        let Some(future) = &mut self.future else {
+            return Poll::Pending;
+        };
+        if let Poll::Ready(end) = poll(future.as_mut(), cx) {
+            // What is dropped may panic.
+            let over = self.future.take();
+            unwind(|| drop(over));
             return Poll::Ready(self.started.done(end));
         }
         let in_attempt = self.look();

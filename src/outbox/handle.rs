@@ -80,6 +80,13 @@ impl<Req: Send + 'static> Outbox<Req> {
         std::mem::take(&mut self.shared.book().dead).into()
     }
 
+    /// Removes the messages that can't be read ([`Outcome::Unreadable`](super::Outcome)), and says how many
+    /// there were. Until then they stay where they are, in case a later version of the program can read
+    /// them.
+    pub fn discard_unreadable(&self) -> usize {
+        self.shared.discard_unreadable()
+    }
+
     /// Waits until the outbox is empty, which may be never: all messages were answered, or are among
     /// the dead letters, and none of them is in the file any more. If the process is killed from then
     /// on, none of them is delivered a second time.
@@ -87,6 +94,7 @@ impl<Req: Send + 'static> Outbox<Req> {
     /// What can't be removed (no room on the disk) is tried again each second. Dropping the future has
     /// no effect.
     pub async fn flush(&self) {
+        self.shared.adopt();
         self.shared.until(Book::is_done).await;
     }
 
@@ -126,9 +134,9 @@ impl<Req: Send + 'static> Outbox<Req> {
         self.shared.attach(Attached {
             table: service.table.clone(),
             copy: R::try_clone,
-            start: Box::new(move |outbox, destination| {
+            start: Box::new(move |outbox, destination, other| {
                 let worker = Worker::<S, P, R, Req>::new(outbox, delivers.clone(), destination);
-                runtime.spawn(worker.work());
+                other.unwrap_or(&runtime).spawn(worker.work());
             }),
         });
     }

@@ -39,7 +39,9 @@
 //!
 //! A message leaves the outbox when the service has answered, never when it was written. Each that leaves
 //! has a [`Receipt`]; one that will not be delivered is among the
-//! [dead letters](Outbox::dead_letters), unless it could not be read any more.
+//! [dead letters](Outbox::dead_letters). One that can't be read, because a version of the program left it
+//! that wrote its messages in another way, say, is passed over and stays where it is, for a version that
+//! can, or until [`discard_unreadable`](Outbox::discard_unreadable).
 //!
 //! # At least once
 //!
@@ -47,10 +49,12 @@
 //! removal (up to 100 messages or so of a destination are sent again then; none after a
 //! [`flush`](Outbox::flush)). So a message arrives at
 //! least once, and the receiver has to know what it has seen. For HTTP put an `IdempotencyKeyLayer` (feature `http`) *above* this layer: the
-//! key is stored with the request, and is the same in each attempt. Elsewhere write a number of your own
-//! into the message; [`Ticket`]s are unique and kept over restarts, but are given only when a message is
-//! deferred. A request that is not [idempotent](crate::Replayable::is_idempotent) is deferred only if it was
-//! provably not sent; if that changes while it is delivered, it becomes a dead letter.
+//! key is stored with the request, and is the same in each attempt. Elsewhere write a number into the
+//! message, of your own, or its [`Ticket`]: [`Replayable::set_ticket`](crate::Replayable::set_ticket).
+//! A request that is not [idempotent](crate::Replayable::is_idempotent) is deferred only if it was
+//! provably not sent; if that changes while it is delivered, it becomes a dead letter. But if the process is
+//! killed while such a delivery is in flight, nobody knows of it, and it is made again after the restart: so
+//! is one that [`close`](Outbox::close) interrupts. What must not be done twice needs a key, or no outbox.
 //!
 //! A [permanent](crate::Outlook::Permanent) error of a destination that has never worked makes a dead
 //! letter, too, but of what a former process left: that waits on. Dead letters are in memory only.
@@ -95,8 +99,12 @@
 //! A call whose own attempt is in flight holds up nobody. If its connection breaks, it is deferred at the
 //! place of its call, and goes before all later ones that have not been sent by then. Those that have been
 //! went before it: where it hears of the break later than the first probe after it, which with `in_order`
-//! is 20 ms at least. What was deferred without an attempt is never passed. With `in_order` the
+//! is 20 ms at least. What was deferred without an attempt is called in its turn. With `in_order` the
 //! outbox waits before a probe until all its own attempts have heard that they failed, a second at most.
+//!
+//! All this is about the order of calls. Up to 32 are in flight at once; a client that has more than one
+//! connection, or makes one for each request, may let one overtake another. Where arrival counts, put a
+//! `.concurrency_limit(1)` below the layer.
 //!
 //! # Bounds
 //!
@@ -104,16 +112,19 @@
 //! [when it is full](OutboxBuilder::when_full). With [`WhenFull::Wait`](crate::WhenFull::Wait) the
 //! calls get room in their order: a large message waits until it fits, and those behind it wait with it; one that
 //! is larger than all that the outbox may own is refused at once. [`give_up_after`](crate::RetryOnConnErr::give_up_after) is for calls:
-//! what the outbox owns it keeps until [`max_age`](OutboxBuilder::max_age), which has no end by default. Ages
-//! are measured while the outbox is open and the machine awake; no date is read. Up to 32 messages of a
+//! what the outbox owns it keeps until [`max_age`](OutboxBuilder::max_age), which has no end by default, or
+//! the message's [own limit](crate::Replayable::max_age). Ages are measured while the outbox is open and the machine awake; no date is read. Up to 32 messages of a
 //! destination are under way at once.
 //!
 //! # The end
 //!
 //! [`flush`](Outbox::flush) waits until the outbox is empty and what was delivered is out of the file,
 //! durably; [`close`](Outbox::close) waits for so long at most, and hands out what is left. A process that is
-//! killed then delivers nothing of it a second time. A file that was closed can be opened again at once. If a runtime ends
-//! without it, what was in memory is gone, and what is on disk is
+//! killed then delivers nothing of it a second time. A file that was closed can be opened again at once.
+//!
+//! An outbox goes on while there is something to deliver, whoever still has a handle or the service: only `close`
+//! stops it, or the end of its runtime. If that ends first, the next call, or `flush`, has the outbox go on in
+//! the runtime that it is made in; without one, what was in memory ends with the process, and what is on disk is
 //! delivered after a restart.
 //!
 //! # On disk
@@ -151,6 +162,8 @@ mod error;
 mod flight;
 mod handle;
 mod keeper;
+#[cfg(feature = "http")]
+mod max_age;
 mod meanwhile;
 mod memory;
 mod order;
@@ -185,6 +198,9 @@ pub use deferral::{Deferral, Undelivered};
 pub use disk::DiskStore;
 pub use error::{OutboxError, OutboxErrorKind};
 pub use handle::Outbox;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use max_age::MaxAge;
 pub use memory::MemoryStore;
 pub use receipt::{DeadLetter, Outcome, Receipt};
 pub use store::{Changes, Contents, Message, Store};

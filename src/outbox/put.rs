@@ -4,7 +4,7 @@ use std::sync::{Arc, MutexGuard};
 
 use tokio::sync::oneshot;
 
-use super::book::{Book, Waiting};
+use super::book::{Added, Book, Waiting};
 use super::keeper::{Ack, Answer, Job, Keeper};
 use super::shared::Shared;
 use super::store::{Changes, Message, Store};
@@ -51,12 +51,12 @@ impl<Req: Send + 'static> Shared<Req> {
             }
             _ => {}
         }
-        let is_new = self.count(&mut book, &message);
+        let needs_worker = self.count(&mut book, &message);
         drop(book);
         let put = match &self.keeper {
             Keeper::Here(_) => {
                 let destination = message.destination.clone();
-                match self.keep_here(message, is_new) {
+                match self.keep_here(message, needs_worker) {
                     true => Put::Stored,
                     false => {
                         self.gone(&destination, size);
@@ -66,7 +66,7 @@ impl<Req: Send + 'static> Shared<Req> {
             }
             Keeper::Thread(_) => {
                 let (ack, answer) = oneshot::channel();
-                self.keep_there(message, is_new, ack);
+                self.keep_there(message, needs_worker, ack);
                 Put::Storing(answer)
             }
         };
@@ -87,17 +87,20 @@ impl<Req: Send + 'static> Shared<Req> {
         put
     }
 
-    /// Whether it is the first of its line.
+    /// Whether its line needs a worker.
     fn count(&self, book: &mut Book<Req>, message: &Message<Req>) -> bool {
-        let is_new = book.add(&message.destination, message.size);
+        let Added {
+            is_new,
+            needs_worker,
+        } = book.add(&message.destination, message.size);
         if let Some(table) = self.table().filter(|_| is_new) {
             // In one step: whoever calls from here on goes behind it.
             table.add_boxes(1);
         }
-        is_new
+        needs_worker
     }
 
-    fn keep_here(self: &Arc<Self>, message: Message<Req>, is_new: bool) -> bool {
+    fn keep_here(self: &Arc<Self>, message: Message<Req>, needs_worker: bool) -> bool {
         let (destination, ticket) = (message.destination.clone(), message.ticket);
         let changes = Changes {
             put: vec![message],
@@ -106,23 +109,23 @@ impl<Req: Send + 'static> Shared<Req> {
         };
         let here = |store: &mut dyn Store<Req>| unwind(|| store.commit(changes));
         let stored = matches!(self.keeper.here(here).flatten(), Some(Ok(())));
-        self.arrived(&destination, ticket, is_new);
+        self.arrived(&destination, ticket, needs_worker);
         stored
     }
 
-    fn keep_there(self: &Arc<Self>, message: Message<Req>, is_new: bool, ack: Ack) {
+    fn keep_there(self: &Arc<Self>, message: Message<Req>, needs_worker: bool, ack: Ack) {
         let (destination, ticket) = (message.destination.clone(), message.ticket);
         self.keeper.send(Job::Put(message, ack));
-        self.arrived(&destination, ticket, is_new);
+        self.arrived(&destination, ticket, needs_worker);
     }
 
     /// The keeper has got it.
-    fn arrived(self: &Arc<Self>, destination: &Destination, ticket: Ticket, is_new: bool) {
+    fn arrived(self: &Arc<Self>, destination: &Destination, ticket: Ticket, needs_worker: bool) {
         self.book().arrived(destination, ticket);
         if self.is_closed() {
             self.changed.notify_waiters();
         }
-        if is_new {
+        if needs_worker {
             self.start_worker(destination);
         }
     }
@@ -147,14 +150,14 @@ impl<Req: Send + 'static> Shared<Req> {
     /// of them. They need not be there: it is the outbox that has their messages.
     pub(super) fn let_in<'a>(self: &'a Arc<Self>, mut book: MutexGuard<'a, Book<Req>>) {
         while let Some(Waiting { message, ack }) = book.next_in(&self.settings.limits) {
-            let is_new = self.count(&mut book, &message);
+            let needs_worker = self.count(&mut book, &message);
             drop(book);
             if let Keeper::Thread(_) = self.keeper {
-                self.keep_there(message, is_new, ack);
+                self.keep_there(message, needs_worker, ack);
             } else {
                 let Message { ticket, size, .. } = message;
                 let destination = message.destination.clone();
-                let stored = self.keep_here(message, is_new);
+                let stored = self.keep_here(message, needs_worker);
                 if !stored {
                     self.book().subtract(&destination, size);
                 }

@@ -12,17 +12,20 @@ pub enum Outcome {
     /// The service, the policy or the layer refused it for good. It is among the
     /// [dead letters](super::Outbox::dead_letters).
     Refused,
-    /// It was older than [`max_age`](super::OutboxBuilder::max_age). It is among the dead letters.
+    /// It was older than [`max_age`](super::OutboxBuilder::max_age), or than [its own
+    /// limit](crate::Replayable::max_age). It is among the dead letters.
     Expired,
     /// It had to make room for a newer one. It is among the dead letters.
     Dropped,
     /// It could not be stored, and nobody was there to be told: the caller had dropped the call.
     NotStored,
-    /// It could not be read from the store any more.
+    /// It can't be read: the codec refuses it, or its bytes are damaged. It stays in the store and is
+    /// passed over, since a later version of the program may be able to read it; until then it counts
+    /// as one of the outbox's messages. See [`discard_unreadable`](super::Outbox::discard_unreadable).
     Unreadable,
 }
 
-/// Tells that a message has left its outbox, and why.
+/// Tells what became of a message of an outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Receipt {
     pub(super) ticket: Ticket,

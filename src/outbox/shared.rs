@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
@@ -48,7 +49,7 @@ pub(super) struct Attached<Req> {
 }
 
 pub(super) type StartWorker<Req> =
-    Box<dyn Fn(Arc<Shared<Req>>, Destination) + Send + Sync + 'static>;
+    Box<dyn Fn(Arc<Shared<Req>>, Destination, Option<&Handle>) + Send + Sync + 'static>;
 
 const RECEIPTS: usize = 1_024;
 
@@ -88,8 +89,32 @@ impl<Req: Send + 'static> Shared<Req> {
     /// Starts a worker, which is counted already, as its line is at the table.
     pub(super) fn start_worker(self: &Arc<Self>, destination: &Destination) {
         if let Some(attached) = self.attached.get() {
-            (attached.start)(self.clone(), destination.clone());
+            (attached.start)(self.clone(), destination.clone(), None);
+            self.adopt();
         }
+    }
+
+    /// Workers whose runtime has ended are replaced by some on the present one, if there is one.
+    pub(super) fn adopt(self: &Arc<Self>) {
+        let (Some(attached), Ok(runtime)) = (self.attached.get(), Handle::try_current()) else {
+            return;
+        };
+        // Once: that one may be about to end, too.
+        let deserted = self.book().take_deserted();
+        for destination in deserted {
+            (attached.start)(self.clone(), destination, Some(&runtime));
+        }
+    }
+
+    /// Removes what can't be read. How many that are.
+    pub(super) fn discard_unreadable(self: &Arc<Self>) -> usize {
+        let mut book = self.book();
+        let all = book.give_up_unreadable();
+        self.let_in(book);
+        for (destination, tickets) in &all {
+            self.remove(destination, tickets);
+        }
+        all.iter().map(|(_, tickets)| tickets.len()).sum()
     }
 
     /// What is over is taken out of the store. Until that is durable, the outbox is not done.
@@ -223,8 +248,14 @@ impl<Req: Send + 'static> Shared<Req> {
         }
     }
 
-    pub(super) fn worker_ended(&self) {
-        self.book().workers -= 1;
+    /// `left` is what it was to deliver to, if not all is done.
+    pub(super) fn worker_ended(&self, left: Option<&Destination>) {
+        let mut book = self.book();
+        book.workers -= 1;
+        if let Some(line) = left.and_then(|left| book.lines.get_mut(left)) {
+            line.desert();
+        }
+        drop(book);
         self.changed.notify_waiters();
     }
 
@@ -248,9 +279,9 @@ impl<Req: Send + 'static> Shared<Req> {
     }
 
     async fn read_all(&self, copy: fn(&Req) -> Option<Req>) -> Vec<Message<Req>> {
-        let lines = std::mem::take(&mut self.book().lines);
+        let lines: Vec<_> = self.book().lines.keys().cloned().collect();
         let mut all = Vec::new();
-        for destination in lines.into_keys() {
+        for destination in lines {
             let mut after = None;
             loop {
                 let buffer = Batch::new();
@@ -262,9 +293,11 @@ impl<Req: Send + 'static> Shared<Req> {
                 after = Some(*last);
                 all.extend(found.into_iter().filter_map(|(_, message)| message.ok()));
             }
-            if let Some(table) = self.table() {
-                table.add_boxes(-1);
-            }
+        }
+        // Not before: who reads may be dropped, and begin again.
+        let lines = std::mem::take(&mut self.book().lines);
+        if let Some(table) = self.table() {
+            table.add_boxes(-lines.len().try_into().unwrap_or(isize::MAX));
         }
         all
     }

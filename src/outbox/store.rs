@@ -113,6 +113,8 @@ pub struct Message<Req> {
     pub attempts: u32,
     /// One of them may have been sent.
     pub maybe_sent: bool,
+    /// [`Replayable::max_age`](crate::Replayable::max_age) of the request.
+    pub max_age: Option<Duration>,
 }
 
 /// What changes in a store.

@@ -60,7 +60,7 @@ fn who_calls_while_a_message_is_stored_goes_behind_it() {
     outbox.attach(Attached {
         table: links.clone(),
         copy: |message| Some(*message),
-        start: Box::new(|_, _| {}),
+        start: Box::new(|_, _, _| {}),
     });
     let (number, all_open) = links.enter();
     assert!(all_open);
@@ -72,6 +72,7 @@ fn who_calls_while_a_message_is_stored_goes_behind_it() {
         since: Duration::ZERO,
         attempts: 1,
         maybe_sent: true,
+        max_age: None,
     };
     let put = outbox.put(message, false);
     assert!(matches!(put, Put::Stored));

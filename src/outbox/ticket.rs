@@ -1,8 +1,10 @@
 use std::fmt;
 
-/// The number of a message in an outbox: unique in it, kept over restarts, in the order of the calls.
+/// The number of a message in an outbox: unique in it, in the order of the calls. An outbox in a file
+/// keeps it over restarts; one in memory begins with 0 again.
 ///
-/// It can serve the receiver to tell a message that it gets a second time.
+/// It can serve the receiver to tell a message that it gets a second time, if the message
+/// [has it](crate::Replayable::set_ticket).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(u64);
 

@@ -1,10 +1,13 @@
 use std::error::Error;
+use std::time::Duration;
 
 use http::{HeaderMap, Method, Request, Uri};
 
 use super::origin::Origin;
 use super::{ByReturn, Destination, Replayable, RequestModel, Spelling, Unsent};
+use crate::Ticket;
 use crate::http::{IDEMPOTENCY_KEY, Idempotent, Recording};
+use crate::outbox::MaxAge;
 
 impl Replayable for Uri {
     fn try_clone(&self) -> Option<Self> {
@@ -78,6 +81,11 @@ impl<B: Clone> Replayable for Request<B> {
     fn size_hint(&self) -> usize {
         request_len(self)
     }
+
+    /// The extension [`MaxAge`].
+    fn max_age(&self) -> Option<Duration> {
+        self.extensions().get().map(|MaxAge(limit)| *limit)
+    }
 }
 
 /// With any body.
@@ -109,6 +117,12 @@ impl<B: Send + 'static> RequestModel<Request<B>> for ByReturn {
     fn may_redirect(_: &Request<B>) -> bool {
         false
     }
+
+    fn max_age(request: &Request<B>) -> Option<Duration> {
+        request.extensions().get().map(|MaxAge(limit)| *limit)
+    }
+
+    fn set_ticket(_: &mut Request<B>, _: Ticket) {}
 
     fn take_back(error: &(dyn Error + 'static)) -> Option<Request<B>> {
         Unsent::find(error)

@@ -22,6 +22,9 @@ pub(crate) use unsent::Slot;
 pub use unsent::{ConnectError, NotSent, Unsent};
 
 use std::error::Error;
+use std::time::Duration;
+
+use crate::Ticket;
 
 /// A request that can be made another time.
 ///
@@ -52,7 +55,8 @@ use std::error::Error;
 /// }
 /// ```
 ///
-/// None of the methods runs under a lock. They MAY be called while an attempt is in flight.
+/// None of the methods runs under a lock, but [`try_clone`](Self::try_clone) under that of an outbox in
+/// memory. They MAY be called while an attempt is in flight.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be replayed: it does not implement `Replayable`",
     label = "not `Replayable`",
@@ -133,6 +137,42 @@ pub trait Replayable: Sized {
     /// ```
     fn may_redirect(&self) -> bool {
         false
+    }
+
+    /// For how long an [outbox](crate::Outbox) may keep it, should it come into one, where that is less
+    /// than what the outbox [allows](crate::OutboxBuilder::max_age). Default: no limit of its own. For
+    /// `http::Request`, the extension [`MaxAge`](crate::outbox::MaxAge).
+    ///
+    /// Asked once, when it is called. What is too old is told apart when its turn comes, or sooner if it
+    /// is among the first that wait for their link.
+    fn max_age(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Tells the request the number that an [outbox](crate::Outbox) has for it, before its first
+    /// attempt. Only with an outbox. Default: nothing.
+    ///
+    /// The number stays the same for all attempts, with an outbox in a file over restarts too. Keep it
+    /// in the message, so that the receiver can tell what comes a second time:
+    ///
+    /// ```
+    /// use tower_conn_retry::{Replayable, Ticket};
+    ///
+    /// #[derive(Clone)]
+    /// struct Reading { key: u64, celsius: f32 }
+    ///
+    /// impl Replayable for Reading {
+    ///     fn try_clone(&self) -> Option<Self> {
+    ///         Some(self.clone())
+    ///     }
+    ///
+    ///     fn set_ticket(&mut self, ticket: Ticket) {
+    ///         self.key = ticket.get();
+    ///     }
+    /// }
+    /// ```
+    fn set_ticket(&mut self, ticket: Ticket) {
+        let _ = ticket;
     }
 
     /// Takes back a request that was not sent from the error of its attempt. Default: nothing.

@@ -1,6 +1,8 @@
 use std::error::Error;
+use std::time::Duration;
 
 use super::{Destination, Replayable, Spelling};
+use crate::Ticket;
 
 /// How the layer handles its requests: [`ByTrait`], [`ByClone`], or for HTTP `ByReturn`. Sealed.
 ///
@@ -25,6 +27,10 @@ pub trait RequestModel<Req>: sealed::Sealed {
     fn size_hint(request: &Req) -> usize;
     #[doc(hidden)]
     fn may_redirect(request: &Req) -> bool;
+    #[doc(hidden)]
+    fn max_age(request: &Req) -> Option<Duration>;
+    #[doc(hidden)]
+    fn set_ticket(request: &mut Req, ticket: Ticket);
     #[doc(hidden)]
     fn take_back(error: &(dyn Error + 'static)) -> Option<Req>;
 }
@@ -79,6 +85,14 @@ impl<Req: Replayable> RequestModel<Req> for ByTrait {
         request.may_redirect()
     }
 
+    fn max_age(request: &Req) -> Option<Duration> {
+        request.max_age()
+    }
+
+    fn set_ticket(request: &mut Req, ticket: Ticket) {
+        request.set_ticket(ticket);
+    }
+
     fn take_back(error: &(dyn Error + 'static)) -> Option<Req> {
         Req::take_back(error)
     }
@@ -112,6 +126,12 @@ impl<Req: Clone> RequestModel<Req> for ByClone {
     fn may_redirect(_: &Req) -> bool {
         false
     }
+
+    fn max_age(_: &Req) -> Option<Duration> {
+        None
+    }
+
+    fn set_ticket(_: &mut Req, _: Ticket) {}
 
     fn take_back(_: &(dyn Error + 'static)) -> Option<Req> {
         None

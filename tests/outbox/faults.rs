@@ -26,11 +26,12 @@ fn stored(number: u64) -> Stored<Message> {
         since: Duration::ZERO,
         attempts: 0,
         maybe_sent: false,
+        max_age: None,
     }
 }
 
 /// What a former process has left.
-fn leftovers(numbers: std::ops::Range<u64>) -> MemoryStore<Message> {
+pub(super) fn leftovers(numbers: std::ops::Range<u64>) -> MemoryStore<Message> {
     let mut store = MemoryStore::new();
     let changes = Changes {
         put: numbers.map(stored).collect(),
@@ -41,7 +42,7 @@ fn leftovers(numbers: std::ops::Range<u64>) -> MemoryStore<Message> {
     store
 }
 
-fn with_leftovers(numbers: std::ops::Range<u64>) -> Outbox<Message> {
+pub(super) fn with_leftovers(numbers: std::ops::Range<u64>) -> Outbox<Message> {
     Outbox::builder().store(leftovers(numbers)).unwrap()
 }
 

@@ -45,6 +45,7 @@ fn changes(put: &[(Id, usize)], remove: &[Id], round: u64) -> Changes<Bytes> {
         since: Duration::from_millis(round),
         attempts: u32::from(to),
         maybe_sent: len % 2 == 0,
+        max_age: None,
     };
     let mut put: Vec<_> = put.iter().map(message).collect();
     put.sort_by_key(|message| message.ticket);

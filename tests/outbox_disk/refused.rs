@@ -172,6 +172,7 @@ fn a_message_that_cannot_be_encoded_changes_nothing_and_harms_no_other() {
             since: Duration::ZERO,
             attempts: 1,
             maybe_sent: false,
+            max_age: None,
         });
         store.commit(Changes {
             put: put.collect(),

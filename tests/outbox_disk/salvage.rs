@@ -18,6 +18,7 @@ fn named(name: &str, ticket: u64, len: usize) -> Message<Bytes> {
         since: Duration::from_secs(ticket),
         attempts: 3,
         maybe_sent: ticket % 2 == 1,
+        max_age: None,
         ..message(ticket, len)
     }
 }

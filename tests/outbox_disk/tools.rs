@@ -64,6 +64,7 @@ pub(crate) fn message(ticket: u64, len: usize) -> Message<Bytes> {
         since: Duration::ZERO,
         attempts: 1,
         maybe_sent: false,
+        max_age: None,
     }
 }
 

@@ -135,6 +135,7 @@ fn age_is_the_time_that_the_outbox_was_open() {
         since,
         attempts: 1,
         maybe_sent: false,
+        max_age: None,
     };
     let mut store = DiskStore::open(&file, Numbers).unwrap();
     let changes = Changes {

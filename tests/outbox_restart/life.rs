@@ -57,9 +57,17 @@ pub(crate) fn life<T>(run: impl Future<Output = T>) -> T {
 
 /// Opens the file as soon as the life before it has let go of it.
 pub(crate) fn open(file: &Path, builder: impl Fn() -> OutboxBuilder<Message>) -> Outbox<Message> {
+    open_with(file, || Numbers, builder)
+}
+
+pub(crate) fn open_with<C: Codec<Message>>(
+    file: &Path,
+    codec: impl Fn() -> C,
+    builder: impl Fn() -> OutboxBuilder<Message>,
+) -> Outbox<Message> {
     let end = Instant::now() + LONG;
     loop {
-        match builder().open(file, Numbers) {
+        match builder().open(file, codec()) {
             Ok(outbox) => return outbox,
             Err(error) if error.kind() == OutboxErrorKind::Locked && Instant::now() < end => {
                 std::thread::yield_now();

@@ -88,6 +88,7 @@ fn messages_of_others_are_left_alone() {
         since: Duration::ZERO,
         attempts: 1,
         maybe_sent: false,
+        max_age: None,
     };
     let changes = Changes {
         put: vec![theirs],

@@ -49,7 +49,8 @@ pub trait Codec<Req>: Send + 'static {
     ///
     /// # Errors
     ///
-    /// They are not a request. The message becomes a dead letter.
+    /// They are not a request, or not for this version of the program. The message stays where it is, and is
+    /// passed over ([`Outcome::Unreadable`](super::Outcome)).
     fn decode(&self, bytes: &[u8]) -> Result<Req, BoxError>;
 }
 

@@ -90,6 +90,12 @@ impl Queue {
     }
 }
 
+/// One of a message's attempts may have been sent.
+const MAYBE_SENT: u8 = 1;
+
+/// A message has a limit of its own for its age.
+const LIMITED: u8 = 2;
+
 /// What is written before a message's own bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Envelope {
@@ -98,6 +104,8 @@ pub(super) struct Envelope {
     pub(super) since: u64,
     pub(super) attempts: u32,
     pub(super) maybe_sent: bool,
+    /// Nanoseconds.
+    pub(super) max_age: Option<u64>,
 }
 
 impl Envelope {
@@ -109,7 +117,9 @@ impl Envelope {
         row.extend(self.size.to_le_bytes());
         row.extend(self.since.to_le_bytes());
         row.extend(self.attempts.to_le_bytes());
-        row.push(self.maybe_sent.into());
+        let limited = self.max_age.map_or(0, |_| LIMITED);
+        row.push(u8::from(self.maybe_sent) | limited);
+        row.extend(self.max_age.into_iter().flat_map(u64::to_le_bytes));
     }
 
     pub(super) fn seal(key: Key, destination: &Destination, row: &mut [u8]) {
@@ -123,12 +133,17 @@ impl Envelope {
         row: &'a [u8],
     ) -> Result<(Self, &'a [u8]), Damaged> {
         let rest = open(key, &name_of(destination), row)?;
-        let (mut fields, message) = rest.split_at_checked(Self::LEN).ok_or(Damaged)?;
+        let (mut fields, mut message) = rest.split_at_checked(Self::LEN).ok_or(Damaged)?;
+        let flags = fields.last().copied().unwrap_or_default();
         let envelope = Self {
             size: take(&mut fields)?,
             since: take(&mut fields)?,
             attempts: u32::from_le_bytes(*fields.first_chunk().ok_or(Damaged)?),
-            maybe_sent: fields.last() == Some(&1),
+            maybe_sent: flags & MAYBE_SENT > 0,
+            max_age: match flags & LIMITED {
+                0 => None,
+                _ => Some(take(&mut message)?),
+            },
         };
         Ok((envelope, message))
     }
@@ -241,6 +256,7 @@ mod tests {
             since: 9,
             attempts: 2,
             maybe_sent: true,
+            max_age: Some(7),
         };
         let (peer, other) = (Destination::default(), Destination::new(""));
         let mut row = Vec::new();

@@ -33,6 +33,7 @@ use crate::{BoxError, Destination};
 ///     since: Duration::ZERO,
 ///     attempts: 1,
 ///     maybe_sent: false,
+///     max_age: None,
 /// };
 /// store.commit(Changes { put: vec![message], remove: vec![], clock: Duration::ZERO })?;
 /// drop(store); // or the process ends
@@ -94,6 +95,7 @@ impl<Req, C: Codec<Req>> DiskStore<Req, C> {
                 since: nanos(message.since),
                 attempts: message.attempts,
                 maybe_sent: message.maybe_sent,
+                max_age: message.max_age.map(nanos),
             };
             envelope.write(&mut rows);
             let encoded = self.codec.encode(&message.request, &mut rows);
@@ -231,6 +233,7 @@ impl<Req: Send + 'static, C: Codec<Req>> Store<Req> for DiskStore<Req, C> {
                     since: Duration::from_nanos(envelope.since),
                     attempts: envelope.attempts,
                     maybe_sent: envelope.maybe_sent,
+                    max_age: envelope.max_age.map(Duration::from_nanos),
                 })
             });
             match message {
@@ -271,6 +274,7 @@ mod tests {
             since: Duration::ZERO,
             attempts: 0,
             maybe_sent: false,
+            max_age: None,
         };
         for ticket in 0..2 {
             let changes = Changes {

@@ -190,6 +190,7 @@ fn same(one: &Message<Bytes>, other: &Message<Bytes>) -> bool {
         && one.since == other.since
         && one.attempts == other.attempts
         && one.maybe_sent == other.maybe_sent
+        && one.max_age == other.max_age
 }
 
 fn ok<T>(name: &str, result: Result<T, BoxError>) -> T {

@@ -130,11 +130,13 @@ fn everything_is_kept<S: Store<Bytes>>(store: &mut Checked<'_, S>) {
     message.since = Duration::from_nanos(u64::MAX);
     message.attempts = u32::MAX;
     message.maybe_sent = true;
+    message.max_age = Some(Duration::from_nanos(u64::MAX));
     message.size = 0;
     let other = Message {
         ticket: Ticket::new(1),
         size: 1 << 30,
         maybe_sent: false,
+        max_age: None,
         attempts: 0,
         ..message.clone()
     };
@@ -171,6 +173,7 @@ fn put(destination: &str, ticket: u64, len: usize) -> Message<Bytes> {
         since: Duration::from_millis(ticket & 0xFFFF),
         attempts: (ticket % 5) as u32,
         maybe_sent: ticket % 2 == 1,
+        max_age: (ticket % 3 == 1).then_some(Duration::from_nanos(ticket)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Deliveries under way, and their end.
 
+use std::sync::atomic::Ordering;
+
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -32,28 +34,52 @@ where
     }
 
     pub(super) async fn refuse(&mut self, ticket: Ticket, size: usize, error: Option<Error>) {
+        self.bury(ticket, Outcome::Refused, error, size).await;
+    }
+
+    /// Will not be delivered.
+    async fn bury(&mut self, ticket: Ticket, outcome: Outcome, error: Option<Error>, size: usize) {
         match self.read_again(ticket).await {
-            Some(message) => {
+            Some(Some(Ok(message))) => {
                 self.over(ticket);
-                self.outbox.bury(message, Outcome::Refused, error);
+                self.outbox.bury(message, outcome, error);
             }
-            None => self.leaves(ticket, size, Outcome::Refused),
+            Some(Some(Err(_))) => self.pass_over(ticket),
+            Some(None) => self.leaves(ticket, size, outcome),
+            // It is left in the store.
+            None => {}
         }
     }
 
-    pub(super) async fn read_again(&mut self, ticket: Ticket) -> Option<Message<Req>> {
+    /// Reads a message for the second time, if it is still there. As often as it takes, unless the
+    /// outbox is stopped meanwhile.
+    async fn read_again(
+        &mut self,
+        ticket: Ticket,
+    ) -> Option<Option<Result<Message<Req>, BoxError>>> {
         let before = ticket.get().checked_sub(1).map(Ticket::new);
         let copy = self.outbox.copy()?;
-        let keeper = &self.outbox.keeper;
-        let read = keeper.read(&self.destination, before, 1, copy, Batch::new());
-        let found = meanwhile(&mut self.flights, &mut self.landed, read).await;
-        let (found, message) = found.ok()?.into_iter().next()?;
-        message.ok().filter(|_| found == ticket)
+        while !self.outbox.stopped.load(Ordering::Acquire) {
+            let keeper = &self.outbox.keeper;
+            let read = keeper.read(&self.destination, before, 1, copy, Batch::new());
+            let found = meanwhile(&mut self.flights, &mut self.landed, read).await;
+            if let Ok(mut found) = found {
+                let found = found.pop_front().filter(|(found, _)| *found == ticket);
+                return Some(found.map(|(_, message)| message));
+            }
+            let again = tokio::time::sleep(AGAIN);
+            meanwhile(&mut self.flights, &mut self.landed, again).await;
+        }
+        None
     }
 
-    /// It can't be read.
-    pub(super) fn lose(&mut self, ticket: Ticket) {
-        self.leaves(ticket, 0, Outcome::Unreadable);
+    /// It can't be read. Perhaps it can when the process is another one.
+    pub(super) fn pass_over(&mut self, ticket: Ticket) {
+        let mut book = self.outbox.book();
+        book.pass_over(&self.destination, ticket);
+        self.outbox.let_in(book);
+        let outcome = Outcome::Unreadable;
+        self.outbox.tell(Receipt { ticket, outcome });
     }
 
     /// Leaves the outbox, and no dead letter.
@@ -86,9 +112,9 @@ where
 
     /// When the first delivery under way is too old.
     pub(super) fn first_ends(&self) -> Option<Instant> {
-        let limit = self.outbox.settings.max_age?;
-        let first = self.flights.iter().map(Flight::since).min()?;
-        let at = self.outbox.at(first.checked_add(limit)?)?;
+        let limit = self.outbox.settings.max_age;
+        let ends = self.flights.iter().filter_map(|flight| flight.ends(limit));
+        let at = self.outbox.at(ends.min()?)?;
         // If it is, an attempt is in flight, which may succeed.
         let now = Instant::now();
         Some(if at > now { at } else { now + AGAIN })
@@ -96,24 +122,16 @@ where
 
     /// Takes back what is too old, unless an attempt is in flight.
     pub(super) async fn expire(&mut self) {
-        let Some(limit) = self.outbox.settings.max_age else {
-            return;
-        };
+        let limit = self.outbox.settings.max_age;
         let now = self.outbox.clock();
-        let old = |flight: &&Flight<S, P, R, Req>| now.saturating_sub(flight.since()) >= limit;
+        let old = |flight: &&Flight<S, P, R, Req>| flight.ends(limit).is_some_and(|at| at <= now);
         let old = self.flights.iter().filter(old);
         let taken: Vec<_> = old
             .filter(|flight| flight.slot().take())
             .map(Flight::ticket)
             .collect();
         for ticket in taken {
-            match self.read_again(ticket).await {
-                Some(message) => {
-                    self.over(ticket);
-                    self.outbox.bury(message, Outcome::Expired, None);
-                }
-                None => self.lose(ticket),
-            }
+            self.bury(ticket, Outcome::Expired, None, 0).await;
         }
     }
 

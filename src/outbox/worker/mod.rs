@@ -68,6 +68,8 @@ where
     answered: Vec<Ticket>,
     /// To be removed from the store.
     remove: Vec<Ticket>,
+    /// Its line is not there any more.
+    has_ended: bool,
 }
 
 impl<S, P, R, Req> Worker<S, P, R, Req>
@@ -105,6 +107,7 @@ where
             at_once: false,
             answered: Vec::with_capacity(BATCH),
             remove: Vec::with_capacity(BATCH),
+            has_ended: false,
         }
     }
 
@@ -157,7 +160,7 @@ where
                 None | Some(Begun::UnderWay) => {}
                 Some(Begun::NotYet) => break,
                 Some(Begun::Over(done)) => self.land(done).await,
-                Some(Begun::Lost(ticket)) => self.lose(ticket),
+                Some(Begun::Unreadable(ticket)) => self.pass_over(ticket),
                 Some(Begun::Old(message)) => {
                     self.over(message.ticket);
                     self.outbox.bury(message, Outcome::Expired, None);
@@ -171,18 +174,19 @@ where
     }
 
     fn is_old(&self, message: &Message<Req>) -> bool {
-        let limit = self.outbox.settings.max_age;
-        limit.is_some_and(|limit| self.outbox.clock().saturating_sub(message.since) >= limit)
+        let ends = message.ends(self.outbox.settings.max_age);
+        ends.is_some_and(|at| at <= self.outbox.clock())
     }
 
     /// Nothing is left: the worker ends. If something came meanwhile, it goes on.
-    fn ends(&self) -> bool {
+    fn ends(&mut self) -> bool {
         let mut book = self.outbox.book();
         let line = book.lines.get(&self.destination);
         let empty = line.is_none_or(|line| line.len == 0);
         if empty {
             book.lines.remove(&self.destination);
             drop(book);
+            self.has_ended = true;
             self.service.table.add_boxes(-1);
         }
         empty
@@ -262,11 +266,12 @@ where
     Req: Send + 'static,
 {
     fn drop(&mut self) {
-        self.flights.clear();
+        unwind(|| self.flights.clear());
         unwind(|| {
             self.account();
             self.settle();
         });
-        self.outbox.worker_ended();
+        let left = (!self.has_ended).then_some(&self.destination);
+        self.outbox.worker_ended(left);
     }
 }

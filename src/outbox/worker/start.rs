@@ -23,7 +23,7 @@ pub(super) enum Begun<Req> {
     /// The message is too old.
     Old(Message<Req>),
     /// It can't be read.
-    Lost(Ticket),
+    Unreadable(Ticket),
 }
 
 impl<S, P, R, Req> Worker<S, P, R, Req>
@@ -105,7 +105,7 @@ where
     fn leave_out(&mut self) -> Begun<Req> {
         match self.batch.pop_front() {
             Some((_, Ok(message))) => Begun::Old(message),
-            Some((ticket, Err(_))) => Begun::Lost(ticket),
+            Some((ticket, Err(_))) => Begun::Unreadable(ticket),
             None => Begun::NotYet,
         }
     }
@@ -231,8 +231,11 @@ where
         polled: Poll<End>,
     ) -> Begun<Req> {
         if let Poll::Ready(end) = polled {
-            future.set(ResponseFuture::idle(self.service.clone()));
-            self.spare = Some(future);
+            // What is dropped may panic.
+            self.spare = unwind(|| {
+                future.set(ResponseFuture::idle(self.service.clone()));
+                future
+            });
             return Begun::Over(started.done(end));
         }
         self.account();

@@ -186,6 +186,7 @@ impl Found {
             since: Duration::from_nanos(envelope.since),
             attempts: envelope.attempts,
             maybe_sent: envelope.maybe_sent,
+            max_age: envelope.max_age.map(Duration::from_nanos),
         })
     }
 
@@ -249,6 +250,7 @@ fn put(
         since: clock,
         attempts: 0,
         maybe_sent: false,
+        max_age: None,
     };
     store.commit(Changes {
         remove: vec![(nothing.destination.clone(), ticket)],
