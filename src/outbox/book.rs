@@ -14,11 +14,13 @@ use super::tickets::Tickets;
 use super::{DeadLetter, Ticket};
 use crate::{Destination, Limits};
 
+pub(super) type Lines = HashMap<Destination, Line, ByDestination>;
+
 /// What is behind the lock of an outbox.
 pub(super) struct Book<Req> {
     pub(super) len: usize,
     pub(super) bytes: usize,
-    pub(super) lines: HashMap<Destination, Line, ByDestination>,
+    pub(super) lines: Lines,
     /// Callers who wait for room.
     pub(super) room: BTreeMap<Ticket, Waiting<Req>>,
     pub(super) dead: VecDeque<DeadLetter<Req>>,

@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
-use super::book::Book;
+use super::book::{Book, Lines};
 use super::keeper::{Batch, Keeper, Removal};
 use super::store::{Message, Store};
 use super::unwind::unwind;
@@ -279,13 +279,13 @@ impl<Req: Send + 'static> Shared<Req> {
     }
 
     async fn read_all(&self, copy: fn(&Req) -> Option<Req>) -> Vec<Message<Req>> {
-        let lines: Vec<_> = self.book().lines.keys().cloned().collect();
+        let mut taken = Taken::from(self);
         let mut all = Vec::new();
-        for destination in lines {
+        for destination in taken.lines.keys() {
             let mut after = None;
             loop {
                 let buffer = Batch::new();
-                let read = self.keeper.read(&destination, after, 1_024, copy, buffer);
+                let read = self.keeper.read(destination, after, 1_024, copy, buffer);
                 let found = read.await.unwrap_or_default();
                 let Some((last, _)) = found.back() else {
                     break;
@@ -294,8 +294,7 @@ impl<Req: Send + 'static> Shared<Req> {
                 all.extend(found.into_iter().filter_map(|(_, message)| message.ok()));
             }
         }
-        // Not before: who reads may be dropped, and begin again.
-        let lines = std::mem::take(&mut self.book().lines);
+        let lines = std::mem::take(&mut taken.lines);
         if let Some(table) = self.table() {
             table.add_boxes(-lines.len().try_into().unwrap_or(isize::MAX));
         }
@@ -318,5 +317,26 @@ impl<Req: Send + 'static> Shared<Req> {
     pub(super) fn receipts(&self) -> broadcast::Receiver<Receipt> {
         let receipts = || broadcast::Sender::new(RECEIPTS);
         self.receipts.get_or_init(receipts).subscribe()
+    }
+}
+
+/// The lines of an outbox while all that is left is read. They are put back if nobody waits for that any
+/// more, for the next one who does.
+struct Taken<'a, Req: Send + 'static> {
+    outbox: &'a Shared<Req>,
+    lines: Lines,
+}
+
+impl<'a, Req: Send + 'static> From<&'a Shared<Req>> for Taken<'a, Req> {
+    fn from(outbox: &'a Shared<Req>) -> Self {
+        let lines = std::mem::take(&mut outbox.book().lines);
+        Self { outbox, lines }
+    }
+}
+
+impl<Req: Send + 'static> Drop for Taken<'_, Req> {
+    fn drop(&mut self) {
+        let lines = std::mem::take(&mut self.lines);
+        self.outbox.book().lines.extend(lines);
     }
 }
