@@ -106,6 +106,15 @@ impl<Req: Send + 'static> Shared<Req> {
         }
     }
 
+    /// A message can't be read. Perhaps it can when the process is another one.
+    pub(super) fn pass_over(self: &Arc<Self>, destination: &Destination, ticket: Ticket) {
+        let mut book = self.book();
+        book.pass_over(destination, ticket);
+        self.let_in(book);
+        let outcome = Outcome::Unreadable;
+        self.tell(Receipt { ticket, outcome });
+    }
+
     /// Removes what can't be read. How many that are.
     pub(super) fn discard_unreadable(self: &Arc<Self>) -> usize {
         let mut book = self.book();

@@ -394,7 +394,7 @@ async fn what_a_store_refuses_when_its_caller_is_gone_is_told() {
 }
 
 #[tokio::test]
-async fn what_makes_room_and_cant_be_read_is_not_counted() {
+async fn what_cant_be_read_does_not_make_room() {
     for in_memory in [true, false] {
         let mut store = Faulty::new(leftovers(0..5));
         store.unreadable = vec![3];
@@ -407,11 +407,18 @@ async fn what_makes_room_and_cant_be_read_is_not_counted() {
             .store(store)
             .unwrap();
         let service = with(&peer, &outbox);
+        let mut receipts = outbox.receipts();
         for number in 5..12 {
             let error = call(&service, message(number)).await.unwrap_err();
             assert!(error.is_deferred(), "{error}");
         }
         peer.now_does(Does::Answer);
+        timeout(SOON, outbox.flush()).await.expect("all is counted");
+        assert_eq!(outbox.len(), 1, "it is there still, {in_memory}");
+        let dropped = outcomes(&mut receipts).into_iter();
+        let of_three: Vec<_> = dropped.filter(|(ticket, _)| *ticket == 3).collect();
+        assert_eq!(of_three, [(3, Outcome::Unreadable)]);
+        assert_eq!(outbox.discard_unreadable(), 1);
         timeout(SOON, outbox.flush()).await.expect("all is counted");
         assert_eq!((outbox.len(), outbox.bytes()), (0, 0), "{in_memory}");
     }

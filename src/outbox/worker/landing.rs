@@ -73,13 +73,8 @@ where
         None
     }
 
-    /// It can't be read. Perhaps it can when the process is another one.
     pub(super) fn pass_over(&mut self, ticket: Ticket) {
-        let mut book = self.outbox.book();
-        book.pass_over(&self.destination, ticket);
-        self.outbox.let_in(book);
-        let outcome = Outcome::Unreadable;
-        self.outbox.tell(Receipt { ticket, outcome });
+        self.outbox.pass_over(&self.destination, ticket);
     }
 
     /// Leaves the outbox, and no dead letter.
