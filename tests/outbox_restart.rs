@@ -14,4 +14,6 @@ mod outbox_restart {
     mod full;
     mod leftovers;
     mod life;
+    mod panics;
+    mod told;
 }

@@ -123,7 +123,8 @@
 //! loses nothing that was deferred. One outbox at a time has the file: a second one, in this process or in
 //! another, is refused with [`OutboxErrorKind::Locked`]. A damaged one is refused, too, with
 //! [`OutboxErrorKind::Corrupt`]; `disk::salvage` makes a new file of what is intact. If the disk is full, calls fail with
-//! [`Reason::NotStored`](crate::Reason::NotStored), and the outbox goes on as soon as there is room. The
+//! [`Reason::NotStored`](crate::Reason::NotStored) and say so,
+//! [`Observer::store_failed`](crate::Observer::store_failed) is told, and the outbox goes on as soon as there is room. The
 //! [`Codec`] turns requests into bytes: [`Raw`] for bytes and text, others for HTTP requests and serde's types, or
 //! your own.
 //!
@@ -147,6 +148,7 @@ mod deferral;
 #[cfg_attr(docsrs, doc(cfg(feature = "outbox-disk")))]
 pub mod disk;
 mod error;
+mod failures;
 mod flight;
 mod handle;
 mod keeper;

@@ -194,11 +194,48 @@ fn a_message_that_cannot_be_encoded_changes_nothing_and_harms_no_other() {
     assert_eq!(found, [(0, Some(1)), (1, None), (2, Some(3))]);
 }
 
-/// Does not like two numbers.
+#[test]
+fn a_codec_that_panics_refuses_or_hides_one_message() {
+    let directory = Directory::new();
+    let mut store = DiskStore::<u8, Picky>::open(directory.file("outbox"), Picky).unwrap();
+    let message = |byte: u8| Message {
+        ticket: Ticket::new(byte.into()),
+        destination: Destination::default(),
+        request: byte,
+        size: 1,
+        since: Duration::ZERO,
+        attempts: 1,
+        maybe_sent: false,
+    };
+    let error = store.accept(&message(23)).unwrap_err();
+    let error = error.downcast::<OutboxError>().unwrap();
+    assert_eq!(error.kind(), OutboxErrorKind::Encode);
+    let source = error.source().unwrap().to_string();
+    assert_eq!(source, "the codec panicked: very unlucky");
+    let changes = Changes {
+        put: [1, 24, 30].map(message).into(),
+        remove: vec![],
+        clock: Duration::ZERO,
+    };
+    store.commit(changes).unwrap();
+    let mut found = Vec::new();
+    let read = store.read(&Destination::default(), None, 9, &mut |ticket, message| {
+        let text = |error: tower_conn_retry::BoxError| error.to_string();
+        found.push((ticket.get(), message.map(|it| it.request).map_err(text)));
+    });
+    read.unwrap();
+    let hidden = Err("the codec panicked: unlucky, too".into());
+    assert_eq!(found, [(1, Ok(1)), (24, hidden), (30, Ok(30))]);
+}
+
+/// Does not like two numbers, and panics at two others.
 struct Picky;
 
 impl Codec<u8> for Picky {
     fn encode(&self, byte: &u8, into: &mut Vec<u8>) -> Result<(), tower_conn_retry::BoxError> {
+        if *byte == 23 {
+            panic!("very unlucky");
+        }
         into.push(*byte);
         if *byte == 13 {
             Err("unlucky".into())
@@ -210,6 +247,7 @@ impl Codec<u8> for Picky {
     fn decode(&self, bytes: &[u8]) -> Result<u8, tower_conn_retry::BoxError> {
         match bytes {
             [14] => Err("unlucky, too".into()),
+            [24] => panic!("unlucky, too"),
             [byte] => Ok(*byte),
             _ => Err("not a byte".into()),
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::engine::Engine;
 use super::index::Index;
 use super::record::{Envelope, nanos};
+use crate::outbox::unwind::caught;
 use crate::outbox::{
     Changes, Codec, Contents, Message, OutboxError, OutboxErrorKind, Store, Ticket,
 };
@@ -53,6 +54,9 @@ pub struct DiskStore<Req, C> {
     _requests: PhantomData<fn() -> Req>,
 }
 
+/// Who panics.
+const CODEC: &str = "the codec";
+
 /// A commit failed so late that it may have taken effect.
 #[derive(Debug)]
 struct Doubt {
@@ -96,7 +100,7 @@ impl<Req, C: Codec<Req>> DiskStore<Req, C> {
                 maybe_sent: message.maybe_sent,
             };
             envelope.write(&mut rows);
-            let encoded = self.codec.encode(&message.request, &mut rows);
+            let encoded = caught(CODEC, || self.codec.encode(&message.request, &mut rows));
             encoded.map_err(|e| OutboxError::new(OutboxErrorKind::Encode, &self.path, Some(e)))?;
             places.push(start..rows.len());
         }
@@ -226,7 +230,7 @@ impl<Req: Send + 'static, C: Codec<Req>> Store<Req> for DiskStore<Req, C> {
                 Ok(Message {
                     ticket,
                     destination: destination.clone(),
-                    request: codec.decode(bytes)?,
+                    request: caught(CODEC, || codec.decode(bytes))?,
                     size: usize::try_from(envelope.size).unwrap_or(usize::MAX),
                     since: Duration::from_nanos(envelope.since),
                     attempts: envelope.attempts,
