@@ -76,6 +76,39 @@ fn a_full_disk_refuses_messages_and_loses_none() {
     assert!(all(&mut store).unwrap().is_empty());
 }
 
+/// The directory of the process changes for good: this is a program of its own.
+#[test]
+fn a_program_that_changes_its_directory_finds_its_file_again() {
+    if let Some(path) = std::env::var_os(RELATIVE) {
+        return goes_away(Path::new(&path));
+    }
+    let directory = Directory::new();
+    let name = "a_program_that_changes_its_directory_finds_its_file_again";
+    let mut program = Command::new(std::env::current_exe().unwrap());
+    program.arg(name).env(RELATIVE, directory.path());
+    let output = program.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+}
+
+const RELATIVE: &str = "OUTBOX_DISK_RELATIVE";
+
+fn goes_away(directory: &Path) {
+    let Some(_mount) = Mount::new(directory, &["-t", "tmpfs", "-o", "size=4m", "tmpfs"]) else {
+        return skip("a full disk needs root, to mount a small one");
+    };
+    std::env::set_current_dir(directory).unwrap();
+    let mut store = open(Path::new("outbox")).unwrap();
+    std::env::set_current_dir("/").unwrap();
+    // An error, after which the file is opened anew.
+    let too_large = put(&mut store, vec![message(0, 8 << 20)]);
+    let error = too_large.unwrap_err().downcast::<OutboxError>().unwrap();
+    assert_eq!(error.kind(), OutboxErrorKind::Io);
+    put(&mut store, vec![message(1, 5)]).unwrap();
+    assert_eq!(error.path(), Some(&*directory.join("outbox")));
+    assert_eq!(tickets(&mut store), [1]);
+}
+
 #[test]
 fn a_disk_without_any_room_is_a_clear_error_and_fine_when_there_is_room() {
     let directory = Directory::new();

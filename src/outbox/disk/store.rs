@@ -16,7 +16,7 @@ use crate::{BoxError, Destination};
 /// Keeps messages in one file.
 ///
 /// The file is locked while it is open. After an error of the disk (no room left) the next call opens
-/// it anew.
+/// it anew. Where many messages are large, a read shows about 1 MiB of them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -75,7 +75,10 @@ impl<Req, C: Codec<Req>> DiskStore<Req, C> {
     /// The file is open already, newer than this crate, damaged, or can't be read and written:
     /// see [`OutboxErrorKind`]. A file that was damaged may be changed by the attempt to open it.
     pub fn open(path: impl AsRef<Path>, codec: C) -> Result<Self, OutboxError> {
-        let path = path.as_ref().to_owned();
+        let path = path.as_ref();
+        // It may be opened again, and the program may be in another directory by then.
+        let path = std::path::absolute(path)
+            .map_err(|error| OutboxError::new(OutboxErrorKind::Io, path, Some(error.into())))?;
         let (engine, index) = Engine::open(&path, true)?;
         Ok(Self {
             path,
