@@ -131,7 +131,8 @@
 //! # A store of your own
 //!
 //! Implement [`Store`] to keep messages in a database or a broker: five methods, called one at a time on a
-//! thread of their own, so that they may block. `test_store` (feature `test-util`) tests it.
+//! thread of their own, so that they may block. `test_store` and `test_store_killed`
+//! (feature `test-util`) test it.
 //!
 //! # The runtime
 //!
@@ -190,5 +191,5 @@ pub use receipt::{DeadLetter, Outcome, Receipt};
 pub use store::{Changes, Contents, Message, Store};
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
-pub use test_store::{Durability, test_store};
+pub use test_store::{Durability, test_store, test_store_killed};
 pub use ticket::Ticket;

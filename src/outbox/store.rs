@@ -7,7 +7,7 @@ use crate::{BoxError, Destination};
 ///
 /// The outbox does all the thinking; a store keeps messages by destination and ticket. Its methods
 /// may block: unless it says that it is [in memory](Self::is_in_memory), they are called on a thread of their own,
-/// one at a time. `test_store` (feature `test-util`) tests an implementation.
+/// one at a time. `test_store` and `test_store_killed` (feature `test-util`) test an implementation.
 ///
 /// After an error nothing may have changed. The outbox goes on: the call whose message could not be
 /// stored fails with [`Reason::NotStored`](crate::Reason::NotStored), and its error tells this one; what could
