@@ -11,6 +11,7 @@
 
 mod outbox_disk {
     mod bounds;
+    mod broken;
     mod codecs;
     mod conformance;
     mod damage;

@@ -14,5 +14,7 @@ mod outbox_restart {
     mod full;
     mod leftovers;
     mod life;
+    mod panics;
+    mod told;
     mod versions;
 }

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::error::Error as StdError;
 use std::fmt;
 
 use super::Inner;
@@ -52,10 +53,11 @@ fn headline(error: &Inner, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             return write!(f, "{to} is down, and the outbox will deliver the request");
         }
         Reason::NotStored => {
-            return write!(
+            write!(
                 f,
                 "{to} is down, and the outbox could not store the request"
-            );
+            )?;
+            return store_error(error, f);
         }
         Reason::Closed => return write!(f, "the outbox for {to} is closed"),
         _ => {}
@@ -81,6 +83,29 @@ fn headline(error: &Inner, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         _ => "",
     })
 }
+
+/// What the store said, to its root: it is not among the sources.
+fn store_error(error: &Inner, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let first = error.store_error.as_deref();
+    let mut next = first.map(|first| first as &(dyn StdError + 'static));
+    let mut said = String::new();
+    for _ in 0..MOST_SOURCES {
+        let Some(error) = next else {
+            break;
+        };
+        let text = error.to_string();
+        // Some say what their source says.
+        if !said.ends_with(&text) {
+            write!(f, ": {text}")?;
+            said = text;
+        }
+        next = error.source();
+    }
+    Ok(())
+}
+
+/// A chain can be a cycle.
+const MOST_SOURCES: usize = 16;
 
 /// What broke: attempt by attempt if it was not always the same, as far as it is remembered.
 fn kinds(error: &Inner, f: &mut fmt::Formatter<'_>) -> fmt::Result {

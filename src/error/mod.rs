@@ -17,6 +17,7 @@ pub use timeout::AttemptTimeout;
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::classify::{cast, steps};
@@ -55,6 +56,8 @@ pub(crate) struct Inner {
     pub(crate) redirect_doubt: bool,
     /// That of the message that it has become.
     pub(crate) ticket: Option<Ticket>,
+    /// Why it could not become one.
+    pub(crate) store_error: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
@@ -114,9 +117,19 @@ impl Error {
         self
     }
 
-    /// The first error of type `E` in the whole chain, the inner error first.
+    /// The outbox's store refused it, or failed.
+    pub(crate) fn not_stored(mut self, why: Arc<dyn StdError + Send + Sync>) -> Self {
+        self.0.store_error = Some(why);
+        self.because(Reason::NotStored)
+    }
+
+    /// The first error of type `E` in the whole chain, the inner error first. Where an
+    /// [`Outbox`](crate::Outbox) could not store the request, its store's error (an
+    /// [`OutboxError`](crate::OutboxError), for one on disk) and the sources of that come last.
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
-        steps(self.inner()).find_map(cast::<E>)
+        let store_error = self.0.store_error.as_deref();
+        let stored = store_error.into_iter().flat_map(|error| steps(error));
+        steps(self.inner()).chain(stored).find_map(cast::<E>)
     }
 
     /// The inner error.

@@ -24,7 +24,7 @@ pub enum Reason {
     QueueFull,
     /// An outbox owns the request now and will deliver it.
     Deferred,
-    /// The outbox could not store it.
+    /// The outbox could not store it. The error's text says why.
     NotStored,
     /// The outbox was closed.
     Closed,

@@ -286,6 +286,7 @@ where
             destination,
             redirect_doubt: slow.redirect_doubt,
             ticket: None,
+            store_error: None,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Pairs of observers, and pointers to one, are observers.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,11 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
         self.0.failed(destination, reason, attempts, elapsed);
         self.1.failed(destination, reason, attempts, elapsed);
     }
+
+    fn store_failed(&self, error: &(dyn Error + 'static)) {
+        self.0.store_failed(error);
+        self.1.store_failed(error);
+    }
 }
 
 macro_rules! through_pointer {
@@ -96,6 +102,10 @@ macro_rules! through_pointer {
                 elapsed: Duration,
             ) {
                 (**self).failed(destination, reason, attempts, elapsed);
+            }
+
+            fn store_failed(&self, error: &(dyn Error + 'static)) {
+                (**self).store_failed(error);
             }
         }
     )*};

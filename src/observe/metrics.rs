@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::time::Duration;
 
 use metrics::{Label, counter, gauge, histogram};
@@ -17,9 +18,11 @@ use crate::{ConnError, Destination, Reason};
 /// | `conn_retry_outage_seconds` | histogram, at the end of an outage | |
 /// | `conn_retry_recovered_seconds` | histogram, of the calls that were answered after a failure or a wait | |
 /// | `conn_retry_failed_total` | counter | `reason` |
+/// | `conn_retry_store_failed_total` | counter | |
 ///
 /// `kind` and `reason` are the names of [`ConnErrorKind`](crate::ConnErrorKind) and [`Reason`] in
-/// snake case. [`by_destination`](Self::by_destination) adds the label `destination` to all.
+/// snake case. [`by_destination`](Self::by_destination) adds the label `destination` to all but the
+/// last, which is of an outbox.
 ///
 /// ```
 /// use tower_conn_retry::{MetricsObserver, RetryOnConnErr};
@@ -105,5 +108,9 @@ impl Observer for MetricsObserver {
     fn failed(&self, destination: &Destination, reason: Reason, _: u32, _: Duration) {
         let labels = self.labels_and(destination, "reason", labels::of_reason(reason));
         counter!("conn_retry_failed_total", labels).increment(1);
+    }
+
+    fn store_failed(&self, _: &(dyn Error + 'static)) {
+        counter!("conn_retry_store_failed_total").increment(1);
     }
 }

@@ -13,6 +13,7 @@ pub use self::metrics::MetricsObserver;
 #[cfg(feature = "tracing")]
 pub use self::tracing::TracingObserver;
 
+use std::error::Error;
 use std::time::Duration;
 
 use crate::{ConnError, Destination, Reason};
@@ -89,5 +90,11 @@ pub trait Observer: Send + Sync + 'static {
     /// A request failed for good, after a connection error or waiting.
     fn failed(&self, destination: &Destination, reason: Reason, attempts: u32, elapsed: Duration) {
         let _ = (destination, reason, attempts, elapsed);
+    }
+
+    /// The store of an [`Outbox`](crate::Outbox) failed: it could not be read, or messages could not be stored or
+    /// removed. Each try is told; where the outbox tries again, it does so once a second.
+    fn store_failed(&self, error: &(dyn Error + 'static)) {
+        let _ = error;
     }
 }

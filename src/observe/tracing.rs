@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::{ConnError, Destination, Outlook, Reason, Sent};
 /// | `link up` | info | `destination`, `outage_seconds` |
 /// | `recovered` | debug | `destination`, `attempts`, `elapsed_seconds` |
 /// | `failed` | warn | `destination`, `reason`, `attempts`, `elapsed_seconds` |
+/// | `store failed` | warn | `error`, with its sources |
 ///
 /// `kind` and `reason` are the names of [`ConnErrorKind`](crate::ConnErrorKind) and [`Reason`] in
 /// snake case.
@@ -116,5 +118,9 @@ impl Observer for TracingObserver {
         let elapsed_seconds = elapsed.as_secs_f64();
         let _in = self.span(destination).entered();
         warn!(target: TARGET, %destination, reason, attempts, elapsed_seconds, "failed");
+    }
+
+    fn store_failed(&self, error: &(dyn Error + 'static)) {
+        warn!(target: TARGET, error, "store failed");
     }
 }

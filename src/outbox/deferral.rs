@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::oneshot::error::RecvError;
 
-use super::keeper::Answer;
+use super::keeper::{Answer, GONE, Refusal};
 use super::put::Put;
 use super::shared::Shared;
 use super::store::Message;
 use super::{Outbox, Outcome, Receipt, Ticket};
 use crate::mode::{Mode, sealed};
-use crate::{Destination, Error, Reason, RequestModel, Sent};
+use crate::{BoxError, Destination, Error, Reason, RequestModel, Sent};
 
 /// A request that can't be answered now.
 #[doc(hidden)]
@@ -152,7 +152,7 @@ impl<Req: Send + 'static> Deferral<Req> {
             Put::Stored => Step::Over(error.deferred(ticket)),
             Put::Storing(stored) => Step::Storing(stored, ticket, error),
             Put::Waits(answer) => Step::Room(answer, ticket, error),
-            Put::NotStored => Step::Over(error.because(Reason::NotStored)),
+            Put::NotStored(why) => Step::Over(error.not_stored(why)),
             Put::Full(_) => Step::Over(error.because(Reason::QueueFull)),
             Put::Closed(_) => Step::Over(error.because(Reason::Closed)),
         };
@@ -193,11 +193,12 @@ impl<Req: Send + 'static> Deferral<Req> {
 }
 
 /// What became of the message.
-fn told(answer: Result<Result<(), Reason>, RecvError>, ticket: Ticket, error: Error) -> Error {
+fn told(answer: Result<Result<(), Refusal>, RecvError>, ticket: Ticket, error: Error) -> Error {
     match answer {
         Ok(Ok(())) => error.deferred(ticket),
-        Ok(Err(reason)) => error.because(reason),
-        Err(_) => error.because(Reason::NotStored),
+        Ok(Err(Refusal::NotStored(why))) => error.not_stored(why),
+        Ok(Err(Refusal::Closed)) => error.because(Reason::Closed),
+        Err(_) => error.not_stored(BoxError::from(GONE).into()),
     }
 }
 
@@ -205,7 +206,7 @@ impl<Req: Send + 'static> Deferral<Req> {
     /// Does not wait for what the store says. Who says that it can't finds nobody, or was heard here.
     fn leave(&self, mut answer: Answer, ticket: Ticket) {
         answer.close();
-        if let Ok(Err(Reason::NotStored)) = answer.try_recv() {
+        if let Ok(Err(Refusal::NotStored(_))) = answer.try_recv() {
             self.was_not_stored(ticket);
         }
     }
@@ -237,7 +238,7 @@ impl<Req: Send + 'static> Drop for Deferral<Req> {
         match self.outbox.put(message, false) {
             Put::Stored => {}
             Put::Storing(answer) | Put::Waits(answer) => self.leave(answer, ticket),
-            Put::NotStored => self.was_not_stored(ticket),
+            Put::NotStored(_) => self.was_not_stored(ticket),
             Put::Full(message) | Put::Closed(message) => {
                 self.outbox.bury_unstored(message, Outcome::Dropped);
             }

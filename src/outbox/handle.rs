@@ -109,6 +109,9 @@ impl<Req: Send + 'static> Outbox<Req> {
     /// [`Reason::Closed`](crate::Reason::Closed), and so do calls that begin then. A message whose
     /// attempt is in flight when the time is over is handed out, though it may have arrived.
     ///
+    /// What the store takes to read what is left, and to end, comes on top of the limit. It is little for a
+    /// file; a [store of your own](crate::outbox::Store) that may block for long should have a limit of its own.
+    ///
     /// If the future is dropped, the outbox takes no calls any more but is not closed; call it again.
     pub async fn close(&self, limit: Duration) -> Vec<Req> {
         self.shared.close();

@@ -1,21 +1,38 @@
-use std::collections::{HashSet, VecDeque};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Mutex, PoisonError, Weak};
+//! Between an outbox and its store.
+
+mod thread;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::failures::{Failures, StoreError};
 use super::shared::Shared;
 use super::store::{Changes, Message, Store};
-use super::unwind::unwind;
+use super::unwind::{caught, unwind};
 use super::{OutboxError, Ticket};
-use crate::{BoxError, Destination, Reason};
+use crate::{BoxError, Destination, Observer};
+use thread::Thread;
 
 /// Takes the messages to and from a [`Store`]: at once if that does not block, else through a thread
 /// that makes one commit of all that has come in meanwhile.
 pub(super) enum Keeper<Req> {
-    Here(Mutex<Box<dyn Store<Req>>>),
-    Thread(mpsc::Sender<Job<Req>>),
+    Here(Here<Req>),
+    Thread(ToThread<Req>),
+}
+
+/// A store that does not block.
+pub(super) struct Here<Req> {
+    store: Mutex<Box<dyn Store<Req>>>,
+    failures: Failures,
+}
+
+/// One that does has a thread of its own.
+pub(super) struct ToThread<Req> {
+    jobs: mpsc::Sender<Job<Req>>,
+    failures: Failures,
 }
 
 /// What is read: a message, or one that can't be.
@@ -42,9 +59,16 @@ pub(super) enum Job<Req> {
 /// Gives the outbox to the thread.
 type Start<Req> = oneshot::Sender<Weak<Shared<Req>>>;
 
+/// Why a message does not come in.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    NotStored(StoreError),
+    Closed,
+}
+
 /// Tells a caller what became of a message, and how he hears of it.
-pub(super) type Ack = oneshot::Sender<Result<(), Reason>>;
-pub(super) type Answer = oneshot::Receiver<Result<(), Reason>>;
+pub(super) type Ack = oneshot::Sender<Result<(), Refusal>>;
+pub(super) type Answer = oneshot::Receiver<Result<(), Refusal>>;
 
 /// What becomes of removals.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,39 +78,48 @@ pub(super) enum Removal {
     Sent,
 }
 
-/// When what could not be removed is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
-
-/// How many changes make one commit at most.
-const BATCH: usize = 4_096;
-
 impl<Req: Send + 'static> Keeper<Req> {
     /// `start` gives the outbox to the thread when both are there.
     pub(super) fn new(
         store: Box<dyn Store<Req>>,
     ) -> Result<(Self, Option<Start<Req>>), OutboxError> {
+        let failures = Failures::default();
         if store.is_in_memory() {
-            return Ok((Self::Here(Mutex::new(store)), None));
+            let store = Mutex::new(store);
+            return Ok((Self::Here(Here { store, failures }), None));
         }
         let (jobs, queue) = mpsc::channel();
         let (start, started) = oneshot::channel();
+        let tells = failures.clone();
         std::thread::Builder::new()
             .name("outbox".into())
             .spawn(move || {
                 if let Ok(outbox) = started.blocking_recv() {
-                    let ended = Thread::new(store, outbox).run(&queue);
+                    let ended = Thread::new(store, outbox, tells).run(&queue);
                     // Not before the store is gone.
                     ended.map(|ended| ended.send(()));
                 }
             })
             .map_err(|error| OutboxError::of_store(error.into()))?;
-        Ok((Self::Thread(jobs), Some(start)))
+        Ok((Self::Thread(ToThread { jobs, failures }), Some(start)))
+    }
+
+    /// Who is told when the store fails.
+    pub(super) fn watched_by(&self, observer: Option<Arc<dyn Observer>>) {
+        self.failures().watched_by(observer);
+    }
+
+    fn failures(&self) -> &Failures {
+        match self {
+            Self::Here(here) => &here.failures,
+            Self::Thread(thread) => &thread.failures,
+        }
     }
 
     /// The store, if it is here.
     pub(super) fn here<T>(&self, f: impl FnOnce(&mut dyn Store<Req>) -> T) -> Option<T> {
         match self {
-            Self::Here(store) => {
+            Self::Here(Here { store, .. }) => {
                 let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
                 Some(f(&mut **store))
             }
@@ -94,9 +127,28 @@ impl<Req: Send + 'static> Keeper<Req> {
         }
     }
 
+    /// Commits at once, where the store is here.
+    pub(super) fn commit_here(
+        &self,
+        changes: impl FnOnce(&mut dyn Store<Req>) -> Changes<Req>,
+    ) -> Option<Result<(), BoxError>> {
+        self.change_here(|store| {
+            let changes = changes(store);
+            caught(STORE, || store.commit(changes))
+        })
+    }
+
+    fn change_here(
+        &self,
+        change: impl FnOnce(&mut dyn Store<Req>) -> Result<(), BoxError>,
+    ) -> Option<Result<(), BoxError>> {
+        let done = self.here(change)?;
+        Some(self.failures().look(done))
+    }
+
     /// Has the thread do it.
     pub(super) fn send(&self, job: Job<Req>) {
-        if let Self::Thread(jobs) = self {
+        if let Self::Thread(ToThread { jobs, .. }) = self {
             // If the thread is gone, its end of the job's channel is dropped, which is an answer.
             let _ = jobs.send(job);
         }
@@ -111,10 +163,12 @@ impl<Req: Send + 'static> Keeper<Req> {
     ) -> Removal {
         match self {
             Self::Here(_) => {
-                self.here(|store| store.remove(destination, tickets, clock));
+                let _told = self.change_here(|store| {
+                    caught(STORE, || store.remove(destination, tickets, clock))
+                });
                 Removal::Done
             }
-            Self::Thread(jobs) => {
+            Self::Thread(ToThread { jobs, .. }) => {
                 match jobs.send(Job::Remove(destination.clone(), tickets.to_vec())) {
                     Ok(()) => Removal::Sent,
                     Err(_) => Removal::Done,
@@ -127,12 +181,10 @@ impl<Req: Send + 'static> Keeper<Req> {
     pub(super) fn forget(&self, handed_out: &[Message<Req>], clock: Duration) {
         let all = handed_out.iter();
         let all = all.map(|message| (message.destination.clone(), message.ticket));
-        self.here(|store| {
-            store.commit(Changes {
-                put: Vec::new(),
-                remove: all.collect(),
-                clock,
-            })
+        let _told = self.commit_here(|_| Changes {
+            put: Vec::new(),
+            remove: all.collect(),
+            clock,
         });
     }
 
@@ -147,7 +199,9 @@ impl<Req: Send + 'static> Keeper<Req> {
     ) -> Result<Batch<Req>, BoxError> {
         if let Self::Here(_) = self {
             let here = self.here(|store| read(store, destination, after, most, copy, buffer));
-            return here.unwrap_or_else(|| Err(GONE.into()));
+            return self
+                .failures()
+                .look(here.unwrap_or_else(|| Err(GONE.into())));
         }
         let (found, answer) = oneshot::channel();
         self.send(Job::Read {
@@ -172,6 +226,9 @@ impl<Req: Send + 'static> Keeper<Req> {
 
 pub(super) const GONE: &str = "the thread of the outbox has ended";
 
+/// Who panics.
+const STORE: &str = "the store";
+
 /// Reads copies of messages.
 pub(super) fn read<Req: 'static>(
     store: &mut dyn Store<Req>,
@@ -182,177 +239,19 @@ pub(super) fn read<Req: 'static>(
     mut found: Batch<Req>,
 ) -> Result<Batch<Req>, BoxError> {
     found.reserve(most.min(64));
-    store.read(destination, after, most, &mut |ticket, message| {
-        let message = message.and_then(|message| {
-            let copy = unwind(|| copy(&message.request)).flatten();
-            let request = copy.ok_or("the message can't be copied")?;
-            Ok(Message {
-                request,
-                destination: message.destination.clone(),
-                ..*message
-            })
-        });
-        found.push_back((ticket, message));
-    })?;
+    let mut show = |ticket, message: Result<&Message<Req>, BoxError>| {
+        let copied = |message| copy_of(message, copy).ok_or("the message can't be copied".into());
+        found.push_back((ticket, message.and_then(copied)));
+    };
+    caught(STORE, || store.read(destination, after, most, &mut show))?;
     Ok(found)
 }
 
-struct Thread<Req> {
-    store: Box<dyn Store<Req>>,
-    outbox: Weak<Shared<Req>>,
-    /// The last time of the outbox that is known.
-    clock: Duration,
-    puts: Vec<(Message<Req>, Ack)>,
-    /// Those that could not be removed yet are not there for readers.
-    removes: HashSet<(Destination, Ticket)>,
-    /// How many were to be removed, to be told when they are.
-    owed: usize,
-    end: Option<oneshot::Sender<()>>,
-}
-
-impl<Req: Send + 'static> Thread<Req> {
-    fn new(store: Box<dyn Store<Req>>, outbox: Weak<Shared<Req>>) -> Self {
-        Self {
-            store,
-            outbox,
-            clock: Duration::ZERO,
-            puts: Vec::new(),
-            removes: HashSet::new(),
-            owed: 0,
-            end: None,
-        }
-    }
-
-    /// Until nobody is left, or the end has come, which is told to this one.
-    fn run(mut self, queue: &mpsc::Receiver<Job<Req>>) -> Option<oneshot::Sender<()>> {
-        while self.end.is_none() {
-            let first = match self.removes.is_empty() {
-                true => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                false => queue.recv_timeout(AGAIN),
-            };
-            let mut next = match first {
-                Ok(first) => Some(first),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => break,
-            };
-            let mut others = Vec::new();
-            while let Some(job) = next {
-                match job {
-                    Job::Put(message, ack) => match self.store.accept(&message) {
-                        Ok(()) => self.puts.push((message, ack)),
-                        Err(_) => {
-                            let Message { ticket, size, .. } = message;
-                            self.refuse(ack, &message.destination, ticket, size);
-                        }
-                    },
-                    Job::Remove(destination, tickets) => {
-                        let gone = tickets.into_iter();
-                        self.remove(gone.map(|ticket| (destination.clone(), ticket)));
-                    }
-                    other => others.push(other),
-                }
-                let full = self.puts.len() + self.removes.len() >= BATCH;
-                next = if full { None } else { queue.try_recv().ok() };
-            }
-            self.commit();
-            others.into_iter().for_each(|job| self.answer(job));
-        }
-        self.end
-    }
-
-    fn remove(&mut self, gone: impl ExactSizeIterator<Item = (Destination, Ticket)>) {
-        self.owed += gone.len();
-        self.removes.extend(gone);
-    }
-
-    fn commit(&mut self) {
-        let (put, acks): (Vec<_>, Vec<_>) = std::mem::take(&mut self.puts).into_iter().unzip();
-        if put.is_empty() && self.removes.is_empty() {
-            return;
-        }
-        let outbox = self.outbox.upgrade();
-        self.clock = outbox.as_ref().map_or(self.clock, |outbox| outbox.clock());
-        let sizes: Vec<_> = put
-            .iter()
-            .map(|message| (message.destination.clone(), message.ticket, message.size))
-            .collect();
-        let changes = Changes {
-            put,
-            remove: self.removes.iter().cloned().collect(),
-            clock: self.clock,
-        };
-        let committed = unwind(|| self.store.commit(changes));
-        match committed.unwrap_or_else(|| Err("the store has panicked".into())) {
-            Ok(()) => {
-                self.removes.clear();
-                let removed = std::mem::take(&mut self.owed);
-                if let Some(outbox) = outbox.filter(|_| removed > 0) {
-                    outbox.removed(removed);
-                }
-                for ack in acks {
-                    let _ = ack.send(Ok(()));
-                }
-            }
-            Err(_) => {
-                for (ack, (destination, ticket, size)) in acks.into_iter().zip(sizes) {
-                    self.refuse(ack, &destination, ticket, size);
-                }
-            }
-        }
-    }
-
-    /// The store does not take it. Whoever hears of it must find it uncounted.
-    fn refuse(&self, ack: Ack, destination: &Destination, ticket: Ticket, size: usize) {
-        if let Some(outbox) = self.outbox.upgrade() {
-            outbox.gone(destination, size);
-            outbox.tell_caller(ack, ticket, false);
-        }
-    }
-
-    fn answer(&mut self, job: Job<Req>) {
-        match job {
-            Job::Read {
-                destination,
-                after,
-                most,
-                found,
-            } => {
-                let read = unwind(|| self.read(&destination, after, most));
-                let read = read.unwrap_or_else(|| Err("the store has panicked".into()));
-                let _ = found.send(read);
-            }
-            Job::Trim => {
-                if let Some(outbox) = self.outbox.upgrade() {
-                    let gone = outbox.trim(&mut *self.store);
-                    self.remove(gone.into_iter());
-                    self.commit();
-                }
-            }
-            Job::End(ended) => self.end = Some(ended),
-            Job::Put(..) | Job::Remove(..) => {}
-        }
-    }
-
-    fn read(
-        &mut self,
-        destination: &Destination,
-        mut after: Option<Ticket>,
-        most: usize,
-    ) -> Result<Batch<Req>, BoxError> {
-        let outbox = self.outbox.upgrade().ok_or(GONE)?;
-        let copy = outbox.copy().ok_or(GONE)?;
-        let removes = &self.removes;
-        loop {
-            let buffer = Batch::new();
-            let mut found = read(&mut *self.store, destination, after, most, copy, buffer)?;
-            let Some((last, _)) = found.back() else {
-                return Ok(found);
-            };
-            after = Some(*last);
-            found.retain(|(ticket, _)| !removes.contains(&(destination.clone(), *ticket)));
-            if !found.is_empty() {
-                return Ok(found);
-            }
-        }
-    }
+fn copy_of<Req>(message: &Message<Req>, copy: fn(&Req) -> Option<Req>) -> Option<Message<Req>> {
+    let request = unwind(|| copy(&message.request)).flatten()?;
+    Some(Message {
+        request,
+        destination: message.destination.clone(),
+        ..*message
+    })
 }

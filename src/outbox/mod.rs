@@ -134,15 +134,16 @@
 //! loses nothing that was deferred. One outbox at a time has the file: a second one, in this process or in
 //! another, is refused with [`OutboxErrorKind::Locked`]. A damaged one is refused, too, with
 //! [`OutboxErrorKind::Corrupt`]; `disk::salvage` makes a new file of what is intact. If the disk is full, calls fail with
-//! [`Reason::NotStored`](crate::Reason::NotStored), and the outbox goes on as soon as there is room. The
+//! [`Reason::NotStored`](crate::Reason::NotStored) and say so,
+//! [`Observer::store_failed`](crate::Observer::store_failed) is told, and the outbox goes on as soon as there is room. The
 //! [`Codec`] turns requests into bytes: [`Raw`] for bytes and text, others for HTTP requests and serde's types, or
 //! your own.
 //!
 //! # A store of your own
 //!
 //! Implement [`Store`] to keep messages in a database or a broker: three methods, and others that have
-//! defaults, called one at a time on a thread of their own, so that they may block. `test_store` (feature
-//! `test-util`) tests it.
+//! defaults, called one at a time on a thread of their own, so that they may block. `test_store` and
+//! `test_store_killed` (feature `test-util`) test it.
 //!
 //! # The runtime
 //!
@@ -159,6 +160,7 @@ mod deferral;
 #[cfg_attr(docsrs, doc(cfg(feature = "outbox-disk")))]
 pub mod disk;
 mod error;
+mod failures;
 mod flight;
 mod handle;
 mod keeper;
@@ -206,5 +208,5 @@ pub use receipt::{DeadLetter, Outcome, Receipt};
 pub use store::{Changes, Contents, Message, Store};
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
-pub use test_store::{Durability, test_store};
+pub use test_store::{Durability, test_store, test_store_killed};
 pub use ticket::Ticket;

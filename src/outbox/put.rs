@@ -5,18 +5,18 @@ use std::sync::{Arc, MutexGuard};
 use tokio::sync::oneshot;
 
 use super::book::{Added, Book, Waiting};
-use super::keeper::{Ack, Answer, Job, Keeper};
+use super::failures::StoreError;
+use super::keeper::{Ack, Answer, Job, Keeper, Refusal};
 use super::shared::Shared;
-use super::store::{Changes, Message, Store};
-use super::unwind::unwind;
+use super::store::{Changes, Message};
 use super::{Outcome, Receipt, Ticket};
-use crate::{Destination, Reason, WhenFull};
+use crate::{Destination, WhenFull};
 
 /// What becomes of a message that is put in.
 pub(super) enum Put<Req> {
     Stored,
     Storing(Answer),
-    NotStored,
+    NotStored(StoreError),
     /// It waits for room.
     Waits(Answer),
     Full(Message<Req>),
@@ -57,10 +57,10 @@ impl<Req: Send + 'static> Shared<Req> {
             Keeper::Here(_) => {
                 let destination = message.destination.clone();
                 match self.keep_here(message, needs_worker) {
-                    true => Put::Stored,
-                    false => {
+                    Ok(()) => Put::Stored,
+                    Err(error) => {
                         self.gone(&destination, size);
-                        Put::NotStored
+                        Put::NotStored(error)
                     }
                 }
             }
@@ -73,16 +73,17 @@ impl<Req: Send + 'static> Shared<Req> {
         if full {
             // The thread does it when it has stored this one.
             self.keeper.send(Job::Trim);
-            self.keeper.here(|store| {
-                let changes = Changes {
+            let mut dropped = 0;
+            self.keeper.commit_here(|store| {
+                let remove = self.trim(store);
+                dropped = remove.len();
+                Changes {
                     put: Vec::new(),
-                    remove: self.trim(store),
+                    remove,
                     clock: self.clock(),
-                };
-                let number = changes.remove.len();
-                let _ = unwind(|| store.commit(changes));
-                self.removed(number);
+                }
             });
+            self.removed(dropped);
         }
         put
     }
@@ -100,17 +101,20 @@ impl<Req: Send + 'static> Shared<Req> {
         needs_worker
     }
 
-    fn keep_here(self: &Arc<Self>, message: Message<Req>, needs_worker: bool) -> bool {
+    fn keep_here(
+        self: &Arc<Self>,
+        message: Message<Req>,
+        needs_worker: bool,
+    ) -> Result<(), StoreError> {
         let (destination, ticket) = (message.destination.clone(), message.ticket);
         let changes = Changes {
             put: vec![message],
             remove: Vec::new(),
             clock: self.clock(),
         };
-        let here = |store: &mut dyn Store<Req>| unwind(|| store.commit(changes));
-        let stored = matches!(self.keeper.here(here).flatten(), Some(Ok(())));
+        let stored = self.keeper.commit_here(|_| changes).unwrap_or(Ok(()));
         self.arrived(&destination, ticket, needs_worker);
-        stored
+        Ok(stored?)
     }
 
     fn keep_there(self: &Arc<Self>, message: Message<Req>, needs_worker: bool, ack: Ack) {
@@ -158,7 +162,7 @@ impl<Req: Send + 'static> Shared<Req> {
                 let Message { ticket, size, .. } = message;
                 let destination = message.destination.clone();
                 let stored = self.keep_here(message, needs_worker);
-                if !stored {
+                if stored.is_err() {
                     self.book().subtract(&destination, size);
                 }
                 self.tell_caller(ack, ticket, stored);
@@ -173,13 +177,8 @@ impl<Req: Send + 'static> Shared<Req> {
     }
 
     /// If it was not stored, it is uncounted.
-    pub(super) fn tell_caller(&self, ack: Ack, ticket: Ticket, stored: bool) {
-        let answer = if stored {
-            Ok(())
-        } else {
-            Err(Reason::NotStored)
-        };
-        if ack.send(answer).is_err() && !stored {
+    pub(super) fn tell_caller(&self, ack: Ack, ticket: Ticket, stored: Result<(), StoreError>) {
+        if let Err(Err(_)) = ack.send(stored.map_err(Refusal::NotStored)) {
             let outcome = Outcome::NotStored;
             self.tell(Receipt { ticket, outcome });
         }

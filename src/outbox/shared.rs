@@ -7,12 +7,12 @@ use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
 use super::book::{Book, Lines};
-use super::keeper::{Batch, Keeper, Removal};
+use super::keeper::{Batch, Keeper, Refusal, Removal};
 use super::store::{Message, Store};
 use super::unwind::unwind;
 use super::{DeadLetter, OutboxError, Outcome, Receipt, Ticket};
 use crate::link::Table;
-use crate::{Destination, Error, Limits, Reason, WhenFull};
+use crate::{Destination, Error, Limits, WhenFull};
 
 /// What all handles of an outbox share, and its workers.
 pub(crate) struct Shared<Req> {
@@ -198,9 +198,11 @@ impl<Req: Send + 'static> Shared<Req> {
 
     pub(super) fn attach(self: &Arc<Self>, attached: Attached<Req>) {
         let lines: Vec<_> = self.book().lines.keys().cloned().collect();
+        let observer = attached.table.config().observer.clone();
         if self.attached.set(attached).is_err() {
             panic!("an outbox belongs to one service: this one was layered before");
         }
+        self.keeper.watched_by(observer);
         self.book().workers += lines.len();
         if let Some(table) = self.table() {
             table.add_boxes(lines.len().try_into().unwrap_or(isize::MAX));
@@ -244,7 +246,7 @@ impl<Req: Send + 'static> Shared<Req> {
         self.closed.store(true, Ordering::Release);
         let room = std::mem::take(&mut self.book().room);
         for waiting in room.into_values() {
-            let _ = waiting.ack.send(Err(Reason::Closed));
+            let _ = waiting.ack.send(Err(Refusal::Closed));
         }
     }
 

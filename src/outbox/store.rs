@@ -7,12 +7,15 @@ use crate::{BoxError, Destination};
 ///
 /// The outbox does all the thinking; a store keeps messages by destination and ticket. Its methods
 /// may block: unless it says that it is [in memory](Self::is_in_memory), they are called on a thread of their own,
-/// one at a time. `test_store` (feature `test-util`) tests an implementation.
+/// one at a time. `test_store` and `test_store_killed` (feature `test-util`) test an implementation.
 ///
 /// After an error nothing may have changed. The outbox goes on: the call whose message could not be
-/// stored fails with [`Reason::NotStored`](crate::Reason::NotStored); what could not be removed is tried
-/// again each second, and delivered a second time if the process ends before; what could not be read is
-/// tried again. A store that blocks is dropped when the outbox is [closed](crate::Outbox::close).
+/// stored fails with [`Reason::NotStored`](crate::Reason::NotStored), and its error tells this one; what could
+/// not be removed is tried again each second, and delivered a second time if the process ends before; what
+/// could not be read is tried again. Where messages are put and others removed and that fails, those that
+/// are put are tried alone. [`Observer::store_failed`](crate::Observer::store_failed) is told of each error. A panic
+/// is an error like others. A store that blocks is dropped when the outbox is
+/// [closed](crate::Outbox::close).
 pub trait Store<Req>: Send + 'static {
     /// What is there from before. Called once, first.
     ///
@@ -42,7 +45,8 @@ pub trait Store<Req>: Send + 'static {
     fn commit(&mut self, changes: Changes<Req>) -> Result<(), BoxError>;
 
     /// Shows the messages of a destination in the order of their tickets, `most` at most: those
-    /// after this ticket, or from the first on.
+    /// after this ticket, or from the first on. It may show fewer, since large ones take memory, but
+    /// at least one if there is one: none means that there are no more.
     ///
     /// # Errors
     ///

@@ -185,9 +185,10 @@ async fn a_link_that_is_forgotten_while_it_is_down_is_told_of() {
     assert_eq!(*forgotten.0.lock().unwrap(), ["the peer"]);
 }
 
-/// An outage that ends, and a call that fails.
+/// A store that fails, an outage that ends, and a call that fails.
 #[cfg(any(feature = "tracing", feature = "metrics"))]
 async fn story(observer: impl Observer) {
+    observer.store_failed(&std::io::Error::other("no room left"));
     let peer = Peer::that(REFUSED);
     let service = peer.behind(steady().observer(observer).max_attempts(2));
     let held = send(&service, message(1));
@@ -235,6 +236,7 @@ async fn tracing_writes_spans_and_events() {
     assert_eq!(
         ours.collect::<Vec<_>>(),
         [
+            "WARN tower_conn_retry: store failed error=no room left".into(),
             format!(
                 "DEBUG tower_conn_retry: attempt failed {peer} kind=\"refused\" sent=\"maybe\" \
                  outlook=\"transient\" attempts=1"
@@ -308,6 +310,7 @@ fn metrics_count() {
             "conn_retry_probes_total destination=the peer 1",
             "conn_retry_recovered_seconds destination=the peer [0.1]",
             "conn_retry_replays_total destination=the peer 2",
+            "conn_retry_store_failed_total  1",
         ]
     );
 }

@@ -8,6 +8,30 @@ use tower_conn_retry::outbox::{Changes, Store, Ticket};
 use super::tools::{Directory, message, open, put, remove, tickets};
 
 #[test]
+fn a_read_shows_so_many_bytes_but_always_one_message() {
+    let directory = Directory::in_memory();
+    let mut store = open(&directory.file("outbox")).unwrap();
+    let sizes = [3 << 20, 10, 3 << 20, 400_000, 400_000, 400_000, 400_000, 5];
+    let messages = (0..).zip(sizes).map(|(ticket, len)| message(ticket, len));
+    put(&mut store, messages.collect()).unwrap();
+    let mut reads = Vec::new();
+    let mut after = None;
+    loop {
+        let mut shown = Vec::new();
+        let read = store.read(&Destination::default(), after, 64, &mut |ticket, _| {
+            shown.push(ticket.get());
+            after = Some(ticket);
+        });
+        read.unwrap();
+        if shown.is_empty() {
+            break;
+        }
+        reads.push(shown);
+    }
+    assert_eq!(reads, [vec![0], vec![1, 2], vec![3, 4, 5], vec![6, 7]]);
+}
+
+#[test]
 fn a_file_does_not_grow_with_what_went_through() {
     let directory = Directory::in_memory();
     let path = directory.file("outbox");

@@ -90,7 +90,10 @@ fn damaged(directory: &Directory, bytes: &[u8]) -> PathBuf {
     path
 }
 
-fn flip_every_byte(clean: bool) {
+/// Flips a bit of each byte of the heads, and of each other one that is neither 0 nor 255. The file has
+/// some megabytes, nearly all of it free space, and is opened for each: of the other bytes one in 4,096 is
+/// drawn, as all of them would take hours.
+fn flip_bytes(clean: bool) {
     let directory = Directory::in_memory();
     let (count, len) = (12, 40);
     let intact = written(&directory, count, len, clean);
@@ -98,7 +101,6 @@ fn flip_every_byte(clean: bool) {
     let mut random = fastrand::Rng::with_seed(u64::from(clean));
     let mut tally = Tally::default();
     for at in 0..intact.len() {
-        // Most of a small file is empty, and nobody reads it: some of it will do.
         let fields = [0..48, 2048..2060, 4096..4096 + 320];
         let read = fields.iter().any(|fields| fields.contains(&at));
         if !read && [0, 255].contains(&intact[at]) && random.u16(..4096) > 0 {
@@ -117,14 +119,16 @@ fn flip_every_byte(clean: bool) {
 
 #[test]
 fn a_flipped_bit_anywhere_is_noticed_or_does_no_harm() {
-    flip_every_byte(true);
+    flip_bytes(true);
 }
 
 #[test]
 fn a_flipped_bit_anywhere_in_the_file_of_a_killed_process_is_noticed_or_does_no_harm() {
-    flip_every_byte(false);
+    flip_bytes(false);
 }
 
+/// At each byte of this crate's own page and the beginning of the engine's part, and once in each page
+/// after that.
 #[test]
 fn a_file_cut_off_anywhere_is_noticed() {
     let directory = Directory::in_memory();
@@ -133,15 +137,13 @@ fn a_file_cut_off_anywhere_is_noticed() {
         let intact = written(&directory, count, len, clean);
         fs::remove_file(directory.file("written")).unwrap();
         let mut tally = Tally::default();
-        let ends = (1..4200)
-            .step_by(7)
-            .chain((4096..intact.len()).step_by(4096 - 1));
+        let ends = (1..4096 + 512).chain((4096..intact.len()).step_by(4096 - 1));
         for end in ends {
             let path = damaged(&directory, &intact[..end]);
             tally.look(&path, count, len, &format!("cut off at {end}"));
         }
         eprintln!("{} bytes, clean: {clean}: {tally:?}", intact.len());
-        assert!(tally.refused > 500, "{tally:?}");
+        assert!(tally.refused > 4_600, "{tally:?}");
     }
 }
 

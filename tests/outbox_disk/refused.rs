@@ -76,6 +76,39 @@ fn a_full_disk_refuses_messages_and_loses_none() {
     assert!(all(&mut store).unwrap().is_empty());
 }
 
+/// The directory of the process changes for good: this is a program of its own.
+#[test]
+fn a_program_that_changes_its_directory_finds_its_file_again() {
+    if let Some(path) = std::env::var_os(RELATIVE) {
+        return goes_away(Path::new(&path));
+    }
+    let directory = Directory::new();
+    let name = "a_program_that_changes_its_directory_finds_its_file_again";
+    let mut program = Command::new(std::env::current_exe().unwrap());
+    program.arg(name).env(RELATIVE, directory.path());
+    let output = program.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+}
+
+const RELATIVE: &str = "OUTBOX_DISK_RELATIVE";
+
+fn goes_away(directory: &Path) {
+    let Some(_mount) = Mount::new(directory, &["-t", "tmpfs", "-o", "size=4m", "tmpfs"]) else {
+        return skip("a full disk needs root, to mount a small one");
+    };
+    std::env::set_current_dir(directory).unwrap();
+    let mut store = open(Path::new("outbox")).unwrap();
+    std::env::set_current_dir("/").unwrap();
+    // An error, after which the file is opened anew.
+    let too_large = put(&mut store, vec![message(0, 8 << 20)]);
+    let error = too_large.unwrap_err().downcast::<OutboxError>().unwrap();
+    assert_eq!(error.kind(), OutboxErrorKind::Io);
+    put(&mut store, vec![message(1, 5)]).unwrap();
+    assert_eq!(error.path(), Some(&*directory.join("outbox")));
+    assert_eq!(tickets(&mut store), [1]);
+}
+
 #[test]
 fn a_disk_without_any_room_is_a_clear_error_and_fine_when_there_is_room() {
     let directory = Directory::new();
@@ -195,11 +228,49 @@ fn a_message_that_cannot_be_encoded_changes_nothing_and_harms_no_other() {
     assert_eq!(found, [(0, Some(1)), (1, None), (2, Some(3))]);
 }
 
-/// Does not like two numbers.
+#[test]
+fn a_codec_that_panics_refuses_or_hides_one_message() {
+    let directory = Directory::new();
+    let mut store = DiskStore::<u8, Picky>::open(directory.file("outbox"), Picky).unwrap();
+    let message = |byte: u8| Message {
+        ticket: Ticket::new(byte.into()),
+        destination: Destination::default(),
+        request: byte,
+        size: 1,
+        since: Duration::ZERO,
+        attempts: 1,
+        maybe_sent: false,
+        max_age: None,
+    };
+    let error = store.accept(&message(23)).unwrap_err();
+    let error = error.downcast::<OutboxError>().unwrap();
+    assert_eq!(error.kind(), OutboxErrorKind::Encode);
+    let source = error.source().unwrap().to_string();
+    assert_eq!(source, "the codec panicked: very unlucky");
+    let changes = Changes {
+        put: [1, 24, 30].map(message).into(),
+        remove: vec![],
+        clock: Duration::ZERO,
+    };
+    store.commit(changes).unwrap();
+    let mut found = Vec::new();
+    let read = store.read(&Destination::default(), None, 9, &mut |ticket, message| {
+        let text = |error: tower_conn_retry::BoxError| error.to_string();
+        found.push((ticket.get(), message.map(|it| it.request).map_err(text)));
+    });
+    read.unwrap();
+    let hidden = Err("the codec panicked: unlucky, too".into());
+    assert_eq!(found, [(1, Ok(1)), (24, hidden), (30, Ok(30))]);
+}
+
+/// Does not like two numbers, and panics at two others.
 struct Picky;
 
 impl Codec<u8> for Picky {
     fn encode(&self, byte: &u8, into: &mut Vec<u8>) -> Result<(), tower_conn_retry::BoxError> {
+        if *byte == 23 {
+            panic!("very unlucky");
+        }
         into.push(*byte);
         if *byte == 13 {
             Err("unlucky".into())
@@ -211,6 +282,7 @@ impl Codec<u8> for Picky {
     fn decode(&self, bytes: &[u8]) -> Result<u8, tower_conn_retry::BoxError> {
         match bytes {
             [14] => Err("unlucky, too".into()),
+            [24] => panic!("unlucky, too"),
             [byte] => Ok(*byte),
             _ => Err("not a byte".into()),
         }

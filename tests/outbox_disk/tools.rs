@@ -89,11 +89,18 @@ pub(crate) fn remove(store: &mut Disk, tickets: impl IntoIterator<Item = u64>) {
 /// All messages to the one peer.
 pub(crate) fn all(store: &mut Disk) -> Result<Vec<Result<Message<Bytes>, Ticket>>, BoxError> {
     let mut found = Vec::new();
+    let mut after = None;
     let peer = Destination::default();
-    store.read(&peer, None, usize::MAX, &mut |ticket, message| {
-        found.push(message.cloned().map_err(|_| ticket));
-    })?;
-    Ok(found)
+    loop {
+        let number = found.len();
+        store.read(&peer, after, usize::MAX, &mut |ticket, message| {
+            found.push(message.cloned().map_err(|_| ticket));
+            after = Some(ticket);
+        })?;
+        if found.len() == number {
+            return Ok(found);
+        }
+    }
 }
 
 pub(crate) fn tickets(store: &mut Disk) -> Vec<u64> {

@@ -55,7 +55,12 @@ fn a_full_disk_refuses_calls_and_what_was_deferred_arrives() {
             let error = call(&service, message(number)).await.unwrap_err();
             match error.reason() {
                 Reason::Deferred => kept.push(number),
-                Reason::NotStored => refused += 1,
+                Reason::NotStored => {
+                    refused += 1;
+                    let text = format!("{:#}", anyhow::Error::from_boxed(error.into()));
+                    assert_eq!(text.matches("No space left on device").count(), 1, "{text}");
+                    assert_eq!(text.matches("connection refused").count(), 2, "{text}");
+                }
                 other => panic!("{other:?}"),
             }
             assert_eq!(outbox.len(), kept.len());

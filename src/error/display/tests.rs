@@ -1,6 +1,7 @@
 //! The texts, word for word.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Inner;
@@ -8,7 +9,7 @@ use crate::ConnErrorKind::{
     AddressUnavailable, BrokenPipe, Closed, Dns, Local, Refused, Reset, Timeout, Tls, Unreachable,
 };
 use crate::Outlook::{Permanent, Transient};
-use crate::error::{Cause, History};
+use crate::error::{AttemptTimeout, Cause, History};
 use crate::{ConnError, ConnErrorKind, Destination, Error, Outlook, Reason, Sent};
 
 struct Failed {
@@ -18,6 +19,7 @@ struct Failed {
     sent: Sent,
     attempts: u32,
     redirect_doubt: bool,
+    store_error: Option<Store>,
 }
 
 fn failed(reason: Reason, kinds: &[ConnErrorKind], sent: Sent) -> Failed {
@@ -28,6 +30,23 @@ fn failed(reason: Reason, kinds: &[ConnErrorKind], sent: Sent) -> Failed {
         sent,
         attempts: u32::try_from(kinds.len()).expect("few"),
         redirect_doubt: false,
+        store_error: None,
+    }
+}
+
+/// What a store says, with a source that says more.
+#[derive(Debug, Clone)]
+struct Store;
+
+impl std::fmt::Display for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the outbox x can't be written")
+    }
+}
+
+impl std::error::Error for Store {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&AttemptTimeout { _private: () })
     }
 }
 
@@ -50,6 +69,7 @@ impl Failed {
             destination: Destination::new("http://robot:8080"),
             redirect_doubt: self.redirect_doubt,
             ticket: None,
+            store_error: self.store_error.clone().map(|it| Arc::new(it) as _),
         });
         error.to_string()
     }
@@ -134,6 +154,14 @@ fn texts() {
                 ..failed(Reason::QueueFull, &[Dns], No)
             },
             "http://robot:8080 is down, and no place is left to hold the request (no attempt in 12.3s: name resolution failed; the request was not sent); check this machine's name servers",
+        ),
+        (
+            Failed {
+                attempts: 0,
+                store_error: Some(Store),
+                ..failed(Reason::NotStored, &[Refused], No)
+            },
+            "http://robot:8080 is down, and the outbox could not store the request: the outbox x can't be written: no answer in the time of an attempt (no attempt in 12.3s: connection refused; the request was not sent)",
         ),
         (
             failed(Reason::PolicyFailed, &[Timeout], Maybe),

@@ -42,7 +42,8 @@ pub trait Codec<Req>: Send + 'static {
     ///
     /// # Errors
     ///
-    /// It can't be stored. The call fails with [`Reason::NotStored`](crate::Reason::NotStored).
+    /// It can't be stored. The call fails with [`Reason::NotStored`](crate::Reason::NotStored), and its error tells
+    /// this one. A panic is an error like others.
     fn encode(&self, request: &Req, into: &mut Vec<u8>) -> Result<(), BoxError>;
 
     /// The request that these bytes were made of.

@@ -15,6 +15,8 @@ pub(super) const TABLE_NAME: &str = "outbox";
 const TABLE: TableDefinition<'static, Key, &[u8]> = TableDefinition::new(TABLE_NAME);
 /// Of the file's pages, in memory.
 const CACHE: usize = 8 << 20;
+/// A read ends with the message that makes so many bytes: what is read is all in memory.
+const READ: usize = 1 << 20;
 /// A file of this size may have as much free space as it likes.
 const SMALL: u64 = 4 << 20;
 
@@ -156,7 +158,8 @@ impl Engine {
         self.file.acknowledge(commits);
     }
 
-    /// Shows rows of a destination in the order of their tickets.
+    /// Shows rows of a destination in the order of their tickets, as long as they are not too large
+    /// together.
     pub(super) fn read(
         &self,
         number: u64,
@@ -173,7 +176,8 @@ impl Engine {
             let rows = database.begin_read()?.open_table(TABLE)?;
             Ok(rows.range::<Key>((first, last))?)
         })?;
-        for _ in 0..most {
+        let (mut shown, mut bytes) = (0, 0);
+        while shown < most && bytes < READ {
             let row = guard(&self.path, || {
                 let row = rows.next().transpose()?;
                 Ok(row.map(|(key, row)| (key.value(), row)))
@@ -181,6 +185,8 @@ impl Engine {
             let Some((key, row)) = row else {
                 break;
             };
+            shown += 1;
+            bytes += row.value().len();
             show(key, row.value());
         }
         Ok(())

@@ -1,4 +1,3 @@
-use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -6,6 +5,7 @@ use std::path::Path;
 use redb::Error;
 
 use crate::BoxError;
+use crate::outbox::unwind::text_of;
 use crate::outbox::{OutboxError, OutboxErrorKind};
 
 /// What the engine says is wrong; without the path.
@@ -53,13 +53,10 @@ pub(super) fn guard<T>(
     let (kind, source) = match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(value)) => return Ok(value),
         Ok(Err(fault)) => (fault.kind, fault.source),
-        Err(panic) => (OutboxErrorKind::Corrupt, text_of(panic.as_ref()).into()),
+        Err(panic) => {
+            let text = text_of(&*panic).unwrap_or("the engine panicked");
+            (OutboxErrorKind::Corrupt, text.into())
+        }
     };
     Err(OutboxError::new(kind, path, Some(source)))
-}
-
-fn text_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("the engine panicked").to_owned()
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::engine::Engine;
 use super::index::Index;
 use super::record::{Envelope, nanos};
+use crate::outbox::unwind::caught;
 use crate::outbox::{
     Changes, Codec, Contents, Message, OutboxError, OutboxErrorKind, Store, Ticket,
 };
@@ -15,7 +16,7 @@ use crate::{BoxError, Destination};
 /// Keeps messages in one file.
 ///
 /// The file is locked while it is open. After an error of the disk (no room left) the next call opens
-/// it anew.
+/// it anew. Where many messages are large, a read shows about 1 MiB of them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -54,6 +55,9 @@ pub struct DiskStore<Req, C> {
     _requests: PhantomData<fn() -> Req>,
 }
 
+/// Who panics.
+const CODEC: &str = "the codec";
+
 /// A commit failed so late that it may have taken effect.
 #[derive(Debug)]
 struct Doubt {
@@ -72,7 +76,10 @@ impl<Req, C: Codec<Req>> DiskStore<Req, C> {
     /// The file is open already, newer than this crate, damaged, or can't be read and written:
     /// see [`OutboxErrorKind`]. A file that was damaged may be changed by the attempt to open it.
     pub fn open(path: impl AsRef<Path>, codec: C) -> Result<Self, OutboxError> {
-        let path = path.as_ref().to_owned();
+        let path = path.as_ref();
+        // It may be opened again, and the program may be in another directory by then.
+        let path = std::path::absolute(path)
+            .map_err(|error| OutboxError::new(OutboxErrorKind::Io, path, Some(error.into())))?;
         let (engine, index) = Engine::open(&path, true)?;
         Ok(Self {
             path,
@@ -98,7 +105,7 @@ impl<Req, C: Codec<Req>> DiskStore<Req, C> {
                 max_age: message.max_age.map(nanos),
             };
             envelope.write(&mut rows);
-            let encoded = self.codec.encode(&message.request, &mut rows);
+            let encoded = caught(CODEC, || self.codec.encode(&message.request, &mut rows));
             encoded.map_err(|e| OutboxError::new(OutboxErrorKind::Encode, &self.path, Some(e)))?;
             places.push(start..rows.len());
         }
@@ -228,7 +235,7 @@ impl<Req: Send + 'static, C: Codec<Req>> Store<Req> for DiskStore<Req, C> {
                 Ok(Message {
                     ticket,
                     destination: destination.clone(),
-                    request: codec.decode(bytes)?,
+                    request: caught(CODEC, || codec.decode(bytes))?,
                     size: usize::try_from(envelope.size).unwrap_or(usize::MAX),
                     since: Duration::from_nanos(envelope.since),
                     attempts: envelope.attempts,

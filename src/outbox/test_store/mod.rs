@@ -3,6 +3,7 @@
 mod check;
 mod model;
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,7 +25,10 @@ pub enum Durability {
 ///
 /// `open` is called with a name that tells the tests apart. It opens the store of this name: a new
 /// one at first, and, if it is durable, the same one each time after that. The one before has been dropped
-/// then.
+/// then: what is written only when a store is dropped is found by [`test_store_killed`].
+///
+/// It stores messages of up to 12 MiB, 5,000 at once, destinations with names of 2,000 bytes, and
+/// tickets of 64 bits. It provokes no errors: that a commit that fails changes nothing is for you to test.
 ///
 /// ```
 /// use tower_conn_retry::outbox::{Durability, MemoryStore, test_store};
@@ -44,9 +48,8 @@ pub fn test_store<S: Store<Bytes>>(durability: Durability, mut open: impl FnMut(
     };
     test("a new store is empty", |store| store.check());
     test("order is of tickets", order_is_of_tickets);
-    test("all or nothing", |store| {
+    test("put and removed at once", |store| {
         store.commit([put("a", 0, 1), put("a", 1, 2)], [], 5);
-        // Put and removed at once.
         store.commit([put("a", 2, 3)], [at("a", 0), at("a", 2)], 6);
     });
     test("what is not there is none the less gone", |store| {
@@ -66,10 +69,63 @@ pub fn test_store<S: Store<Bytes>>(durability: Durability, mut open: impl FnMut(
     test("sizes", sizes);
     test("everything about a message is kept", everything_is_kept);
     test("many destinations", many_destinations);
+    test("many messages", many_messages);
+    test("long names", long_names);
+    test("large tickets", large_tickets);
     test("a queue that goes round", a_queue_that_goes_round);
     for seed in 0..16 {
         test(&format!("model {seed}"), |store| model::run(store));
     }
+}
+
+/// Tests that an implementation of [`Store`] that is durable needs no good end: that what it has
+/// committed is there although the process is killed. Call it from a test of yours, beside [`test_store`].
+///
+/// `open` opens a store by its name, as there. `copy` makes the store of the second name what another
+/// process would find of the first one if this process was killed now: it copies the files, say. The store of
+/// the first name is open then, and is not dropped before. The second one is opened after that.
+///
+/// ```
+/// # #[cfg(feature = "outbox-disk")] {
+/// use tower_conn_retry::outbox::{DiskStore, Raw, test_store_killed};
+///
+/// let directory = std::env::temp_dir().join(format!("doc-killed-{}", std::process::id()));
+/// std::fs::create_dir_all(&directory).unwrap();
+/// let file = |name: &str| directory.join(name);
+/// let copy = |from: &str, to: &str| {
+///     std::fs::copy(file(from), file(to)).unwrap();
+/// };
+/// test_store_killed(|name| DiskStore::open(file(name), Raw).unwrap(), copy);
+/// # std::fs::remove_dir_all(directory).unwrap();
+/// # }
+/// ```
+///
+/// # Panics
+///
+/// Something that was committed is not there, or something else is wrong; the text says what.
+pub fn test_store_killed<S: Store<Bytes>>(
+    open: impl FnMut(&str) -> S,
+    mut copy: impl FnMut(&str, &str),
+) {
+    let name = "killed";
+    let open = RefCell::new(open);
+    let mut open_first = || open.borrow_mut()(name);
+    let mut store = Checked::new(name, Durability::Durable, &mut open_first);
+    let mut kills = 0;
+    let mut killed = || {
+        kills += 1;
+        let other = format!("{name} {kills}");
+        copy(name, &other);
+        open.borrow_mut()(&other)
+    };
+    for ticket in 0..8_u64 {
+        let gone = ticket.checked_sub(3).map(|gone| at("a", gone));
+        let puts = [put("a", 2 * ticket, 100), put("b", 2 * ticket + 1, 5_000)];
+        store.commit(puts, gone, ticket);
+        store.check_copy(killed());
+    }
+    store.commit([], [at("b", 1), at("b", 3)], 8);
+    store.check_copy(killed());
 }
 
 fn order_is_of_tickets<S: Store<Bytes>>(store: &mut Checked<'_, S>) {
@@ -116,11 +172,11 @@ fn removals_of_one_destination<S: Store<Bytes>>(store: &mut Checked<'_, S>) {
 }
 
 fn sizes<S: Store<Bytes>>(store: &mut Checked<'_, S>) {
-    for (ticket, len) in (0..).zip([0, 1, 255, 4_096, 65_537, 3_000_000]) {
+    for (ticket, len) in (0..).zip([0, 1, 255, 4_096, 65_537, 1 << 20, 12 << 20]) {
         store.commit([put("a", ticket, len)], [], 0);
     }
     store.reopen();
-    for ticket in 0..6 {
+    for ticket in 0..7 {
         store.commit([], [at("a", ticket)], 0);
     }
 }
@@ -153,6 +209,30 @@ fn many_destinations<S: Store<Bytes>>(store: &mut Checked<'_, S>) {
     let removes = (0..500).filter(|n| n % 3 > 0);
     let removes = removes.map(|n| at(&name(n), n));
     store.commit([], removes.collect::<Vec<_>>(), 0);
+}
+
+fn many_messages<S: Store<Bytes>>(store: &mut Checked<'_, S>) {
+    let puts = (0..5_000).map(|ticket| put("a", ticket, 10));
+    store.commit(puts.collect::<Vec<_>>(), [], 0);
+    store.reopen();
+    let removes = (0..4_990).map(|ticket| at("a", ticket));
+    store.commit([], removes.collect::<Vec<_>>(), 0);
+}
+
+fn long_names<S: Store<Bytes>>(store: &mut Checked<'_, S>) {
+    let long = "n".repeat(2_000);
+    let names = ["", "a", "b"].map(|end| format!("{long}{end}"));
+    let puts = (0..).zip(&names).map(|(ticket, name)| put(name, ticket, 1));
+    store.commit(puts.collect::<Vec<_>>(), [], 0);
+    store.reopen();
+    store.commit([], [at(&names[1], 1)], 0);
+}
+
+fn large_tickets<S: Store<Bytes>>(store: &mut Checked<'_, S>) {
+    let tickets = [u64::MAX - 1, 1 << 63, (1 << 63) - 1, 1 << 53, 1 << 32, 1];
+    store.commit(tickets.map(|ticket| put("a", ticket, 1)), [], 0);
+    store.reopen();
+    store.commit([], [at("a", u64::MAX - 1), at("a", 1 << 63)], 0);
 }
 
 fn a_queue_that_goes_round<S: Store<Bytes>>(store: &mut Checked<'_, S>) {

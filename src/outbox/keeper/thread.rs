@@ -1,0 +1,266 @@
+//! The thread of a store that blocks.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Weak;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::{Ack, Batch, GONE, Job, STORE, copy_of, read};
+use crate::outbox::Ticket;
+use crate::outbox::failures::{Failures, StoreError};
+use crate::outbox::shared::Shared;
+use crate::outbox::store::{Changes, Message, Store};
+use crate::outbox::unwind::{caught, unwind};
+use crate::{BoxError, Destination};
+
+/// When what could not be removed is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How many changes make one commit at most.
+const BATCH: usize = 4_096;
+
+pub(super) struct Thread<Req> {
+    store: Box<dyn Store<Req>>,
+    outbox: Weak<Shared<Req>>,
+    failures: Failures,
+    /// The last time of the outbox that is known.
+    clock: Duration,
+    puts: Vec<(Message<Req>, Waiting)>,
+    /// Those that could not be removed yet are not there for readers.
+    removes: HashSet<(Destination, Ticket)>,
+    /// How many were to be removed, to be told when they are.
+    owed: usize,
+    /// Could not be removed, and are tried again then.
+    again: Option<Instant>,
+    /// What is done when the changes before it are.
+    others: VecDeque<Job<Req>>,
+    end: Option<oneshot::Sender<()>>,
+}
+
+/// The caller of a message that is not stored yet.
+struct Waiting {
+    destination: Destination,
+    ticket: Ticket,
+    size: usize,
+    ack: Ack,
+}
+
+impl<Req: Send + 'static> Thread<Req> {
+    pub(super) fn new(
+        store: Box<dyn Store<Req>>,
+        outbox: Weak<Shared<Req>>,
+        failures: Failures,
+    ) -> Self {
+        Self {
+            store,
+            outbox,
+            failures,
+            clock: Duration::ZERO,
+            puts: Vec::new(),
+            removes: HashSet::new(),
+            owed: 0,
+            again: None,
+            others: VecDeque::new(),
+            end: None,
+        }
+    }
+
+    /// Until nobody is left, or the end has come, which is told to this one.
+    pub(super) fn run(mut self, queue: &mpsc::Receiver<Job<Req>>) -> Option<oneshot::Sender<()>> {
+        // All wait for this thread, so nothing may end it: what it calls is guarded, call by call, and
+        // what is not (a request's own drop) costs one turn.
+        while self.end.is_none() && unwind(|| self.turn(queue)) != Some(false) {}
+        self.end
+    }
+
+    /// Does all that has come in. Whether there may be more.
+    fn turn(&mut self, queue: &mpsc::Receiver<Job<Req>>) -> bool {
+        let mut next = match self.wait(queue) {
+            Ok(first) => Some(first),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return false,
+        };
+        while let Some(job) = next {
+            match job {
+                Job::Put(message, ack) => self.put(message, ack),
+                Job::Remove(destination, tickets) => {
+                    let gone = tickets.into_iter();
+                    self.remove(gone.map(|ticket| (destination.clone(), ticket)));
+                }
+                other => self.others.push_back(other),
+            }
+            let removes = self.again.map_or(self.removes.len(), |_| 0);
+            let full = self.puts.len() + removes >= BATCH;
+            next = if full { None } else { queue.try_recv().ok() };
+        }
+        self.commit();
+        while let Some(job) = self.others.pop_front() {
+            self.answer(job);
+        }
+        true
+    }
+
+    fn wait(&self, queue: &mpsc::Receiver<Job<Req>>) -> Result<Job<Req>, RecvTimeoutError> {
+        // Left by a turn that panicked.
+        let is_behind = !self.puts.is_empty() || !self.others.is_empty();
+        let limit = match self.again {
+            _ if is_behind => Some(Duration::ZERO),
+            Some(again) => Some(again.saturating_duration_since(Instant::now())),
+            None => (!self.removes.is_empty()).then_some(AGAIN),
+        };
+        match limit {
+            Some(limit) => queue.recv_timeout(limit),
+            None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn put(&mut self, message: Message<Req>, ack: Ack) {
+        let waiting = Waiting {
+            destination: message.destination.clone(),
+            ticket: message.ticket,
+            size: message.size,
+            ack,
+        };
+        match caught(STORE, || self.store.accept(&message)) {
+            Ok(()) => self.puts.push((message, waiting)),
+            Err(error) => self.refuse(waiting, error.into()),
+        }
+    }
+
+    fn remove(&mut self, gone: impl ExactSizeIterator<Item = (Destination, Ticket)>) {
+        self.owed += gone.len();
+        self.removes.extend(gone);
+    }
+
+    /// Puts and removes, in one commit if it can be. What can't be removed is no reason not to put.
+    fn commit(&mut self) {
+        let puts = std::mem::take(&mut self.puts);
+        let (mut put, waiting): (Vec<_>, Vec<_>) = puts.into_iter().unzip();
+        if !put.is_empty() && self.can_remove() {
+            if let Some(copies) = self.copies(&put) {
+                match self.change(std::mem::replace(&mut put, copies), true) {
+                    Ok(()) => return self.stored(waiting),
+                    Err(_) => self.again = Some(Instant::now() + AGAIN),
+                }
+            }
+        }
+        if !put.is_empty() {
+            match self.change(put, false) {
+                Ok(()) => self.stored(waiting),
+                Err(error) => {
+                    let refuse = |waiting| self.refuse(waiting, error.clone());
+                    waiting.into_iter().for_each(refuse);
+                }
+            }
+        }
+        if self.can_remove() && self.change(Vec::new(), true).is_err() {
+            self.again = Some(Instant::now() + AGAIN);
+        }
+    }
+
+    /// There is something to remove, and it did not fail just now.
+    fn can_remove(&self) -> bool {
+        let now = Instant::now();
+        !self.removes.is_empty() && self.again.is_none_or(|again| again <= now)
+    }
+
+    /// For the case that a commit with removals fails, as it takes the messages with it.
+    fn copies(&self, put: &[Message<Req>]) -> Option<Vec<Message<Req>>> {
+        let copy = self.outbox.upgrade()?.copy()?;
+        put.iter().map(|message| copy_of(message, copy)).collect()
+    }
+
+    fn change(&mut self, put: Vec<Message<Req>>, removes: bool) -> Result<(), StoreError> {
+        let outbox = self.outbox.upgrade();
+        self.clock = outbox.as_ref().map_or(self.clock, |outbox| outbox.clock());
+        let remove = self.removes.iter().filter(|_| removes);
+        let changes = Changes {
+            put,
+            remove: remove.cloned().collect(),
+            clock: self.clock,
+        };
+        let committed = caught(STORE, || self.store.commit(changes));
+        self.failures.look(committed)?;
+        if removes {
+            self.again = None;
+            self.removes.clear();
+            let removed = std::mem::take(&mut self.owed);
+            if let Some(outbox) = outbox.filter(|_| removed > 0) {
+                unwind(|| outbox.removed(removed));
+            }
+        }
+        Ok(())
+    }
+
+    fn stored(&self, waiting: Vec<Waiting>) {
+        for Waiting { ack, .. } in waiting {
+            // A caller's waker may panic.
+            unwind(|| ack.send(Ok(())).is_ok());
+        }
+    }
+
+    /// The store does not take it. Whoever hears of it must find it uncounted.
+    fn refuse(&self, waiting: Waiting, error: StoreError) {
+        if let Some(outbox) = self.outbox.upgrade() {
+            unwind(|| {
+                outbox.gone(&waiting.destination, waiting.size);
+                outbox.tell_caller(waiting.ack, waiting.ticket, Err(error));
+            });
+        }
+    }
+
+    fn answer(&mut self, job: Job<Req>) {
+        match job {
+            Job::Read {
+                destination,
+                after,
+                most,
+                found,
+            } => {
+                let read = self.read(&destination, after, most);
+                let read = self.failures.look(read);
+                unwind(|| found.send(read).is_ok());
+            }
+            Job::Trim => {
+                if let Some(outbox) = self.outbox.upgrade() {
+                    let gone = unwind(|| outbox.trim(&mut *self.store));
+                    self.remove(gone.unwrap_or_default().into_iter());
+                    self.commit();
+                }
+            }
+            Job::End(ended) => {
+                // The last chance for what could not be removed.
+                self.end = Some(ended);
+                self.again = None;
+                self.commit();
+            }
+            Job::Put(..) | Job::Remove(..) => {}
+        }
+    }
+
+    fn read(
+        &mut self,
+        destination: &Destination,
+        mut after: Option<Ticket>,
+        most: usize,
+    ) -> Result<Batch<Req>, BoxError> {
+        let outbox = self.outbox.upgrade().ok_or(GONE)?;
+        let copy = outbox.copy().ok_or(GONE)?;
+        let removes = &self.removes;
+        loop {
+            let buffer = Batch::new();
+            let mut found = read(&mut *self.store, destination, after, most, copy, buffer)?;
+            let Some((last, _)) = found.back() else {
+                return Ok(found);
+            };
+            after = Some(*last);
+            found.retain(|(ticket, _)| !removes.contains(&(destination.clone(), *ticket)));
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+    }
+}
