@@ -1,5 +1,7 @@
 //! The clients in question, each in the layer as its documentation says.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http_body_util::Full;
@@ -21,6 +23,10 @@ use super::calls::{Call, GRPC, ID, KEY, Key};
 use super::echo::EchoClient;
 use super::origin::Version;
 use super::tls::Tls;
+
+/// hyper-util's pool leaves a caller waiting for ever once in a while, bare or in reqwest: if its connection
+/// ends in the moment in which it is given the request. So the calls through it have a limit.
+const STUCK: Duration = Duration::from_secs(5);
 
 /// Where the calls go.
 pub(crate) struct Target {
@@ -51,6 +57,7 @@ impl Target {
     pub(crate) fn pooled(&self, layer: RetryOnConnErr) -> Caller {
         let mut builder = Client::builder(TokioExecutor::new());
         builder.http2_only(self.version == Version::H2);
+        let layer = layer.attempt_timeout(STUCK);
         connecting!(self, connector => self.hyper(layer, builder.build(connector)))
     }
 
@@ -90,7 +97,8 @@ impl Target {
             Some(tls) => builder.tls_backend_preconfigured(tls.client_for(self.version)),
         };
         let base = self.base.clone();
-        let service = layer.redirects_off().layer(builder.build().unwrap());
+        let layer = layer.redirects_off().attempt_timeout(STUCK);
+        let service = layer.layer(builder.build().unwrap());
         Caller::http(service.links(), service, move |call| {
             reqwest::Request::try_from(call.request(&base)).unwrap()
         })

@@ -106,7 +106,9 @@ pub(crate) async fn run(caller: &Caller, ledger: &Ledger, server: &mut impl Serv
     };
     for (call, answer) in calls {
         let outcome = timeout(LONG, answer).await;
-        let outcome = outcome.unwrap_or_else(|_| panic!("{} never ends", call.id));
+        let Ok(outcome) = outcome else {
+            panic!("{} never ends: {:?}", call.id, caller.links.status());
+        };
         run.calls.push((call, outcome.unwrap()));
     }
     run
