@@ -14,6 +14,8 @@ use super::tls::Tls;
 impl Server for Origin {
     async fn stop(&mut self) -> bool {
         self.kill().await;
+        // One that is just about to answer does so before.
+        self.all_closed().await;
         true
     }
 
