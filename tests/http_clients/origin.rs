@@ -281,8 +281,10 @@ async fn accept(
             account.connections
         });
         let (shared, close, tls) = (shared.clone(), close.clone(), tls.clone());
+        // Not in the task, which may be aborted before it begins.
+        let closes = Closes(shared.clone());
         connections.spawn(async move {
-            let _closes = Closes(shared.clone());
+            let _closes = closes;
             match tls {
                 None => serve(stream, version, connection, shared, close).await,
                 Some(tls) => {

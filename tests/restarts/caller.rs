@@ -32,9 +32,9 @@ pub(crate) struct Failure {
     _error: String,
 }
 
-impl Failure {
-    fn new(error: &Error) -> Outcome {
-        Outcome::Failed(Self {
+impl Outcome {
+    fn failed(error: &Error) -> Self {
+        Self::Failed(Failure {
             reason: error.reason(),
             sent: error.sent(),
             kind: error.conn_error().map(|error| error.kind()),
@@ -119,7 +119,7 @@ async fn answered<A: Answer>(call: impl Future<Output = Result<A, Error>>) -> Ou
             assert_eq!(answer.code(), 200);
             Outcome::Answered(answer.text().await)
         }
-        Err(error) => Failure::new(&error),
+        Err(error) => Outcome::failed(&error),
     }
 }
 
@@ -131,7 +131,7 @@ pub(crate) fn said(answer: Result<tonic::Response<Bytes>, Status>) -> Outcome {
     };
     let ours = status.source().and_then(|error| error.downcast_ref());
     match ours {
-        Some(error) => Failure::new(error),
+        Some(error) => Outcome::failed(error),
         None => {
             assert!(is_conn_error(&status), "answered with {status:?}");
             Outcome::Answered(None)

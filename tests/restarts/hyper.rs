@@ -7,7 +7,7 @@ use super::caller::Caller;
 use super::check::{Promise, check};
 use super::clients::Target;
 use super::ledger::Ledger;
-use super::load::{Server, alone, run};
+use super::load::{Server, Share, run, turn};
 use super::origin::{Origin, Version};
 use super::tls::Tls;
 
@@ -31,7 +31,7 @@ async fn prove(
     client: impl FnOnce(&Target) -> Caller,
     promise: Promise,
 ) {
-    let _alone = alone().await;
+    let _turn = turn(Share::Half).await;
     let ledger = Ledger::new(Duration::from_millis(pace));
     let mut origin = Origin::stopped(version);
     if let Some(tls) = &tls {

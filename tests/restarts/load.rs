@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, MutexGuard, Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tower_conn_retry::{ExponentialBackoff, Limits, LinksSummary, RetryOnConnErr};
 
@@ -35,10 +35,18 @@ pub(crate) trait Server {
     async fn start(&mut self);
 }
 
-/// One load at a time: they need the machine.
-pub(crate) async fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::const_new(());
-    ALONE.lock().await
+/// How much of the machine a load needs.
+#[derive(Clone, Copy)]
+pub(crate) enum Share {
+    Half = 1,
+    /// While the server is away, nobody else may be given its port.
+    All = 2,
+}
+
+/// Until there is so much of it.
+pub(crate) async fn turn(share: Share) -> SemaphorePermit<'static> {
+    static MACHINE: Semaphore = Semaphore::const_new(Share::All as usize);
+    MACHINE.acquire_many(share as u32).await.unwrap()
 }
 
 /// As users have it, but quick to probe.

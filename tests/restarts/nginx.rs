@@ -14,7 +14,7 @@ use super::caller::Caller;
 use super::check::{Promise, check};
 use super::clients::Target;
 use super::ledger::Ledger;
-use super::load::{Server, alone, run};
+use super::load::{Server, Share, run, turn};
 use super::origin::{Origin, Version};
 use super::tls::Tls;
 
@@ -182,7 +182,7 @@ async fn prove(
     (version, tls): (Version, Option<Tls>),
     client: impl FnOnce(&Target) -> Caller,
 ) {
-    let _alone = alone().await;
+    let _turn = turn(Share::All).await;
     let ledger = Ledger::new(Duration::ZERO);
     let origin = Origin::started(Version::H1);
     let handler = ledger.clone();
