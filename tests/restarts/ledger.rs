@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use tokio::sync::{Notify, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tonic::server::Grpc;
 use tower::service_fn;
 
@@ -62,17 +62,13 @@ impl Ledger {
 
     /// Until that has happened.
     pub(crate) async fn has_met(&self) {
-        let met = async {
-            loop {
-                let news = self.news.notified();
-                if self.account().met > 0 {
-                    return;
-                }
-                news.await;
+        loop {
+            let news = self.news.notified();
+            if self.account().met > 0 {
+                return;
             }
-        };
-        let met = timeout(Duration::from_secs(20), met).await;
-        met.expect("the server gets what it holds");
+            news.await;
+        }
     }
 
     pub(crate) fn release(&self) {
