@@ -13,7 +13,7 @@ use tower_conn_retry::http::connection::{Http1Connect, Http2Connect};
 
 use super::calls::{get, within};
 
-const CONNECTIONS: usize = 300;
+const CONNECTIONS: usize = 1_000;
 /// On each.
 const CALLS: usize = 300;
 

@@ -34,10 +34,10 @@ struct State<B> {
 impl<B> Shared<B> {
     /// The connection's task is over, or gone.
     ///
-    /// Before hyper's end of the channel is dropped: a request that comes into it in the same moment would
-    /// stay there, neither sent nor handed back, for as long as anybody has a sender. (tokio's
-    /// channel, as of 1.54, empties itself when the receiver is dropped, but does not wait for who is about to
-    /// send.) Whoever comes later finds no sender.
+    /// Said before hyper's end of its channel is dropped: a request that is put into it in that moment
+    /// would stay there, neither sent nor handed back, for as long as there is a sender. (tokio's
+    /// channel, as of 1.54, empties itself when the receiver is dropped, and does not wait for whoever
+    /// is in the middle of sending.) All who come later find no sender.
     fn close(&self, cause: Option<hyper::Error>) {
         let mut state = self.lock();
         let sender = state.sender.take();
