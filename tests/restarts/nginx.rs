@@ -181,6 +181,7 @@ async fn prove(
     name: &str,
     (version, tls): (Version, Option<Tls>),
     client: impl FnOnce(&Target) -> Caller,
+    promise: Promise,
 ) {
     let _turn = turn(Share::All).await;
     let ledger = Ledger::new(Duration::ZERO);
@@ -196,7 +197,17 @@ async fn prove(
     let run = run(&caller, &ledger, &mut nginx).await;
     nginx.end().await;
     ledger.account().front = nginx.read();
-    check(name, Promise::Answers, &run, &ledger);
+    check(name, promise, &run, &ledger);
+}
+
+/// What nginx speaks, and a client of it in the layer.
+macro_rules! loads {
+    ($promise:expr, $($name:ident: $server:expr, $client:expr;)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            prove(stringify!($name), $server, $client, $promise).await;
+        }
+    )*};
 }
 
 mod all_is_answered_and_nothing_done_twice {
@@ -204,21 +215,23 @@ mod all_is_answered_and_nothing_done_twice {
     use super::Version::{H1, H2};
     use super::*;
 
-    macro_rules! loads {
-        ($($name:ident: $server:expr, $client:expr;)*) => {$(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                prove(stringify!($name), $server, $client).await;
-            }
-        )*};
-    }
-
-    loads! {
+    loads! { Promise::Answers,
         http1_pooled: (H1, None), |to| to.pooled(layer());
         http1_one_connection_tls: (H1, Some(Tls::new())), |to| to.one_connection(layer());
         http1_reqwest: (H1, None), |to| to.reqwest(layer());
         http2_pooled_tls: (H2, Some(Tls::new())), |to| to.pooled(layer());
         http2_one_connection: (H2, None), |to| to.one_connection(layer());
         http2_reqwest: (H2, None), |to| to.reqwest(layer());
+    }
+}
+
+mod who_finds_no_room_is_told_truly_what_was_sent {
+    use super::super::load::small_layer;
+    use super::Version::{H1, H2};
+    use super::*;
+
+    loads! { Promise::Truth,
+        http1_one_connection: (H1, None), |to| to.one_connection(small_layer());
+        http2_pooled: (H2, None), |to| to.pooled(small_layer());
     }
 }
