@@ -15,11 +15,21 @@ mod echo;
 #[path = "http_clients/origin.rs"]
 mod origin;
 
+#[path = "restarts/caller.rs"]
+mod caller;
+#[path = "restarts/calls.rs"]
+mod calls;
+#[path = "restarts/check.rs"]
+mod check;
 #[path = "restarts/clients.rs"]
 mod clients;
 #[path = "restarts/hyper.rs"]
 mod hyper_servers;
+#[path = "restarts/ledger.rs"]
+mod ledger;
 #[path = "restarts/load.rs"]
 mod load;
 #[path = "restarts/nginx.rs"]
 mod nginx;
+#[path = "restarts/tls.rs"]
+mod tls;

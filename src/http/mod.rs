@@ -63,6 +63,13 @@
 //! the tests, 50 connections were lost and one request made: without it, the request was tried on
 //! each of the 50, with a pause before each; with it, twice.
 //!
+//! A request that is given to a connection in the moment in which that ends, on another thread, may stay
+//! in hyper's channel (as of 1.12), neither sent nor handed back, and with hyper-util's pool, so in
+//! reqwest too, its caller waits for ever. Under load, with a server that was restarted all the time or
+//! closed its connections, that was one in some ten thousand calls, over HTTP/1.1 and HTTP/2. An
+//! [`attempt_timeout`](crate::RetryOnConnErr::attempt_timeout) ends it. The [`connection`]s of this
+//! crate hand such a request back.
+//!
 //! # HTTP/2
 //!
 //! One broken connection fails all the requests on it. Each is replayed once, at once, and all of
@@ -105,9 +112,6 @@
 //! that the server closed. The [`connection`]s of this crate run in such a way that it can't happen:
 //! there a GOAWAY is proof, and nothing fails. REFUSED_STREAM is always proof, as it is about one
 //! stream.
-//!
-//! Under the same load, hyper-util's pool left a call waiting for ever once in some ten thousand calls,
-//! by itself and in reqwest; an [`attempt_timeout`](crate::RetryOnConnErr::attempt_timeout) ends that.
 //!
 //! # Redirects
 //!

@@ -4,10 +4,11 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Channel, Full};
 use hyper::body::Incoming;
@@ -42,7 +43,8 @@ pub(crate) struct Seen {
 }
 
 /// What it does with a request, by the first segment of its path: `/hold…` is answered when it is
-/// released, `/breaks…` is answered with a body that never ends, anything else at once.
+/// released, `/breaks…` is answered with a body that never ends, anything else at once. Unless it has
+/// a handler.
 pub(crate) struct Origin {
     pub(crate) address: SocketAddr,
     version: Version,
@@ -56,13 +58,13 @@ pub(crate) struct Origin {
 #[derive(Default)]
 struct Shared {
     account: Mutex<Account>,
+    handler: OnceLock<Handler>,
     news: Notify,
     released: watch::Sender<bool>,
 }
 
 #[derive(Default)]
 struct Account {
-    pace: Duration,
     connections: usize,
     closed: usize,
     seen: Vec<Seen>,
@@ -74,7 +76,9 @@ struct Running {
     graceful: watch::Sender<bool>,
 }
 
-type AnswerBody = UnsyncBoxBody<Bytes, tower::BoxError>;
+pub(crate) type AnswerBody = UnsyncBoxBody<Bytes, tower::BoxError>;
+pub(crate) type Answer = Result<Response<AnswerBody>, hyper::Error>;
+type Handler = Box<dyn Fn(Request<Incoming>) -> BoxFuture<'static, Answer> + Send + Sync>;
 
 impl Origin {
     pub(crate) fn stopped(version: Version) -> Self {
@@ -155,9 +159,15 @@ impl Origin {
         running.graceful.send_replace(true);
     }
 
-    /// So long it takes to answer a request.
-    pub(crate) fn set_pace(&self, pace: Duration) {
-        self.shared.lock().pace = pace;
+    /// Who answers, and keeps account, in place of this.
+    pub(crate) fn set_handler<F>(
+        &self,
+        handler: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let handler: Handler = Box::new(move |request| Box::pin(handler(request)));
+        assert!(self.shared.handler.set(handler).is_ok(), "it has one");
     }
 
     /// What is held is answered, from now on.
@@ -271,8 +281,10 @@ async fn accept(
             account.connections
         });
         let (shared, close, tls) = (shared.clone(), close.clone(), tls.clone());
+        // Not in the task, which may be aborted before it begins.
+        let closes = Closes(shared.clone());
         connections.spawn(async move {
-            let _closes = Closes(shared.clone());
+            let _closes = closes;
             match tls {
                 None => serve(stream, version, connection, shared, close).await,
                 Some(tls) => {
@@ -320,11 +332,10 @@ async fn serve<T>(
     }
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    connection: usize,
-    shared: Arc<Shared>,
-) -> Result<Response<AnswerBody>, hyper::Error> {
+async fn answer(request: Request<Incoming>, connection: usize, shared: Arc<Shared>) -> Answer {
+    if let Some(handler) = shared.handler.get() {
+        return handler(request).await;
+    }
     let path = request.uri().path().to_owned();
     let (head, body) = request.into_parts();
     let text = |name| {
@@ -350,13 +361,7 @@ async fn answer(
         return Ok(answer.map(|body| body.map_err(Into::into).boxed_unsync()));
     }
     let body = body.collect().await?.to_bytes();
-    let pace = shared.note(|account| {
-        account.seen[number].body = Some(body);
-        account.pace
-    });
-    if pace > Duration::ZERO {
-        tokio::time::sleep(pace).await;
-    }
+    shared.note(|account| account.seen[number].body = Some(body));
     if path.starts_with("/hold") {
         shared.released().await;
     }

@@ -3,105 +3,107 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::{Request, Response};
-use hyper_util::client::legacy::connect::HttpConnector;
-use tower::{Layer, Service};
-use tower_conn_retry::ConnRetry;
-
-use super::clients::{Tls, one_h1, one_h2, pooled};
-use super::load::{Event, alone, check, layer, run};
+use super::caller::Caller;
+use super::check::{Promise, check};
+use super::clients::Target;
+use super::ledger::Ledger;
+use super::load::{Server, Share, run, turn};
 use super::origin::{Origin, Version};
+use super::tls::Tls;
 
-const MS: Duration = Duration::from_millis(1);
+impl Server for Origin {
+    async fn stop(&mut self) -> bool {
+        self.kill().await;
+        // One that is just about to answer does so before.
+        self.all_closed().await;
+        true
+    }
 
-/// `pace` is how long the server takes to answer, so that each restart meets requests that were read and
-/// are not answered. (One HTTP/1.1 connection can't do 1,000 a second with that.)
-async fn prove<S>(name: &str, mut origin: Origin, pace: Duration, service: ConnRetry<S>)
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<Incoming>> + Clone + Send + 'static,
-    S::Error: Into<tower::BoxError>,
-    S::Future: Send,
-{
-    let _alone = alone().await;
-    origin.set_pace(pace);
-    let base = origin.url("");
-    let restart = async |event| match event {
-        Event::Stop => origin.kill().await,
-        Event::Start => origin.start(),
-    };
-    let outcomes = run(&service, &base, restart).await;
-    let replayed = check(name, outcomes, &origin);
-    let met = replayed > 0 || pace.is_zero();
-    assert!(met, "{name}: the restarts met nobody");
+    async fn start(&mut self) {
+        Origin::start(self);
+    }
 }
 
-fn with_tls(version: Version) -> (Origin, Tls) {
-    let tls = Tls::new();
+/// `pace` is how long the server takes to answer, in milliseconds.
+async fn prove(
+    name: &str,
+    (version, tls, pace): (Version, Option<Tls>, u64),
+    client: impl FnOnce(&Target) -> Caller,
+    promise: Promise,
+) {
+    let _turn = turn(Share::Half).await;
+    let ledger = Ledger::new(Duration::from_millis(pace));
     let mut origin = Origin::stopped(version);
-    origin.set_tls(tls.acceptor(version));
+    if let Some(tls) = &tls {
+        origin.set_tls(tls.acceptor(version));
+    }
+    let handler = ledger.clone();
+    origin.set_handler(move |request| handler.clone().answer(request));
     origin.start();
-    (origin, tls)
+    let base = origin.url("");
+    let caller = client(&Target { version, base, tls });
+    let run = run(&caller, &ledger, &mut origin).await;
+    check(name, promise, &run, &ledger);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn http1_pooled() {
-    let origin = Origin::started(Version::H1);
-    let client = pooled(Version::H1, HttpConnector::new());
-    prove("HTTP/1.1, pooled", origin, 3 * MS, layer().layer(client)).await;
+/// A server, and a client of it in the layer.
+macro_rules! loads {
+    ($promise:expr, $($name:ident: $server:expr, $client:expr;)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            prove(stringify!($name), $server, $client, $promise).await;
+        }
+    )*};
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn http1_pooled_tls() {
-    let (origin, tls) = with_tls(Version::H1);
-    let client = pooled(Version::H1, tls.connector(Version::H1));
-    prove(
-        "HTTP/1.1, pooled, TLS",
-        origin,
-        3 * MS,
-        layer().layer(client),
-    )
-    .await;
+fn plain(version: Version) -> (Version, Option<Tls>, u64) {
+    (version, None, 3)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn http2_pooled() {
-    let origin = Origin::started(Version::H2);
-    let client = pooled(Version::H2, HttpConnector::new());
-    prove("HTTP/2, pooled", origin, 3 * MS, layer().layer(client)).await;
+fn tls(version: Version) -> (Version, Option<Tls>, u64) {
+    (version, Some(Tls::new()), 3)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn http2_pooled_tls() {
-    let (origin, tls) = with_tls(Version::H2);
-    let client = pooled(Version::H2, tls.connector(Version::H2));
-    prove("HTTP/2, pooled, TLS", origin, 3 * MS, layer().layer(client)).await;
+/// One HTTP/1.1 connection can't do 1,000 a second with more.
+fn at_once((version, tls, _): (Version, Option<Tls>, u64)) -> (Version, Option<Tls>, u64) {
+    (version, tls, 0)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn http1_one_connection() {
-    let origin = Origin::started(Version::H1);
-    let client = one_h1(HttpConnector::new(), origin.uri());
-    prove(
-        "HTTP/1.1, one connection",
-        origin,
-        Duration::ZERO,
-        layer().layer(client),
-    )
-    .await;
+mod all_is_answered_and_nothing_done_twice {
+    use super::super::load::layer;
+    use super::Version::{H1, H2};
+    use super::*;
+
+    loads! { Promise::Answers,
+        http1_pooled: plain(H1), |to| to.pooled(layer());
+        http1_pooled_tls: tls(H1), |to| to.pooled(layer());
+        http1_one_connection: at_once(plain(H1)), |to| to.one_connection(layer());
+        http1_one_connection_tls: at_once(tls(H1)), |to| to.one_connection(layer());
+        http1_reqwest: plain(H1), |to| to.reqwest(layer());
+        http2_pooled: plain(H2), |to| to.pooled(layer());
+        http2_pooled_tls: tls(H2), |to| to.pooled(layer());
+        http2_one_connection: plain(H2), |to| to.one_connection(layer());
+        http2_one_connection_tls: tls(H2), |to| to.one_connection(layer());
+        http2_reqwest: plain(H2), |to| to.reqwest(layer());
+        tonic: plain(H2), |to| to.tonic(layer());
+    }
+
+    // Their TLS is only built for these tests.
+    #[cfg(feature = "_tests")]
+    loads! { Promise::Answers,
+        http2_reqwest_tls: tls(H2), |to| to.reqwest(layer());
+        tonic_tls: tls(H2), |to| to.tonic(layer());
+    }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn http2_one_connection_tls() {
-    let (origin, tls) = with_tls(Version::H2);
-    let client = one_h2(tls.connector(Version::H2), origin.uri());
-    prove(
-        "HTTP/2, one connection, TLS",
-        origin,
-        3 * MS,
-        layer().layer(client),
-    )
-    .await;
+mod who_finds_no_room_is_told_truly_what_was_sent {
+    use super::super::load::small_layer;
+    use super::Version::{H1, H2};
+    use super::*;
+
+    loads! { Promise::Truth,
+        http1_pooled: plain(H1), |to| to.pooled(small_layer());
+        http2_one_connection: plain(H2), |to| to.one_connection(small_layer());
+        http2_reqwest: plain(H2), |to| to.reqwest(small_layer());
+    }
 }

@@ -1,24 +1,22 @@
 //! nginx in front of a hyper server: reloaded, and stopped and started again, in turn.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::{Request, Response};
-use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
-use tower::{Layer, Service};
-use tower_conn_retry::ConnRetry;
 
-use super::clients::{Tls, one_h2, pooled};
-use super::load::{Event, alone, check, layer, run};
+use super::caller::Caller;
+use super::check::{Promise, check};
+use super::clients::Target;
+use super::ledger::Ledger;
+use super::load::{Server, Share, run, turn};
 use super::origin::{Origin, Version};
+use super::tls::Tls;
 
 struct Nginx {
     address: SocketAddr,
@@ -30,7 +28,7 @@ struct Nginx {
 
 impl Nginx {
     /// In front of `origin`. `None` if there is no nginx here.
-    fn started(name: &str, origin: &Origin, listen: &str, tls: Option<&Tls>) -> Option<Self> {
+    fn started(name: &str, origin: &Origin, version: Version, tls: Option<&Tls>) -> Option<Self> {
         let found = std::process::Command::new("nginx").arg("-v").output();
         if found.is_err() {
             assert!(std::env::var_os("CI").is_none(), "CI needs nginx");
@@ -43,7 +41,9 @@ impl Nginx {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
-        let mut server = format!("listen {address} {listen};\n");
+        let ssl = if tls.is_some() { "ssl" } else { "" };
+        let http2 = if version == Version::H2 { "http2" } else { "" };
+        let mut server = format!("listen {address} {ssl} {http2};\n");
         if let Some((certificate, key)) = tls.map(Tls::pem) {
             std::fs::write(folder.join("certificate.pem"), certificate).unwrap();
             std::fs::write(folder.join("key.pem"), key).unwrap();
@@ -61,7 +61,8 @@ impl Nginx {
             error_log error.log;
             events {{ worker_connections 4096; }}
             http {{
-                access_log off;
+                log_format id $http_id;
+                access_log access.log id;
                 {paths}
                 keepalive_requests 100000;
                 upstream origin {{ server {upstream}; keepalive 64; }}
@@ -77,14 +78,26 @@ impl Nginx {
             }}"
         );
         std::fs::write(folder.join("nginx.conf"), config).unwrap();
+        // It would write at its end.
+        std::fs::write(folder.join("access.log"), "").unwrap();
         let mut nginx = Self {
             address,
             folder,
             running: None,
             stops: 0,
         };
-        nginx.start();
+        nginx.spawn();
         Some(nginx)
+    }
+
+    /// How often it has read each request, by its own account; the origin may know less.
+    fn read(&self) -> HashMap<String, usize> {
+        let log = std::fs::read_to_string(self.folder.join("access.log")).unwrap();
+        let mut read = HashMap::new();
+        for id in log.lines() {
+            *read.entry(id.to_owned()).or_default() += 1;
+        }
+        read
     }
 
     fn command(&self) -> Command {
@@ -97,7 +110,7 @@ impl Nginx {
         command
     }
 
-    fn start(&mut self) {
+    fn spawn(&mut self) {
         self.running = Some(self.command().spawn().unwrap());
     }
 
@@ -123,29 +136,11 @@ impl Nginx {
         assert!(status.unwrap().unwrap().success(), "nginx -s {signal}");
     }
 
-    /// Stops it, or lets it be this time.
-    async fn stop(&mut self) {
-        self.stops += 1;
-        if self.stops % 2 == 0 {
-            return;
-        }
-        self.end().await;
-    }
-
     async fn end(&mut self) {
         self.signal("stop").await;
         let mut child = self.running.take().unwrap();
         let ended = timeout(Duration::from_secs(10), child.wait()).await;
         ended.expect("it stops").unwrap();
-    }
-
-    /// Starts it, or if it runs, lets it read its configuration again.
-    async fn start_or_reload(&mut self) {
-        if self.running.is_some() {
-            self.signal("reload").await;
-        } else {
-            self.start();
-        }
     }
 }
 
@@ -160,66 +155,83 @@ impl Drop for Nginx {
     }
 }
 
-async fn prove<S>(name: &str, base: &str, mut nginx: Nginx, origin: Origin, service: ConnRetry<S>)
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<Incoming>> + Clone + Send + 'static,
-    S::Error: Into<tower::BoxError>,
-    S::Future: Send,
-{
-    let _alone = alone().await;
-    let restart = async |event| match event {
-        Event::Stop => nginx.stop().await,
-        Event::Start => nginx.start_or_reload().await,
+impl Server for Nginx {
+    /// Or lets it be this time.
+    async fn stop(&mut self) -> bool {
+        self.stops += 1;
+        let stops = self.stops % 2 == 1;
+        if stops {
+            self.end().await;
+        }
+        stops
+    }
+
+    /// Or if it runs, lets it read its configuration again.
+    async fn start(&mut self) {
+        if self.running.is_some() {
+            self.signal("reload").await;
+        } else {
+            self.spawn();
+        }
+    }
+}
+
+/// nginx speaks `version` to its clients, and HTTP/1.1 to the server behind it.
+async fn prove(
+    name: &str,
+    (version, tls): (Version, Option<Tls>),
+    client: impl FnOnce(&Target) -> Caller,
+    promise: Promise,
+) {
+    let _turn = turn(Share::All).await;
+    let ledger = Ledger::new(Duration::ZERO);
+    let origin = Origin::started(Version::H1);
+    let handler = ledger.clone();
+    origin.set_handler(move |request| handler.clone().answer(request));
+    let Some(mut nginx) = Nginx::started(name, &origin, version, tls.as_ref()) else {
+        return;
     };
-    let outcomes = run(&service, base, restart).await;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let base = format!("{scheme}://{}", nginx.address);
+    let caller = client(&Target { version, base, tls });
+    let run = run(&caller, &ledger, &mut nginx).await;
     nginx.end().await;
-    check(name, outcomes, &origin);
+    ledger.account().front = nginx.read();
+    check(name, promise, &run, &ledger);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn http1() {
-    let origin = Origin::started(Version::H1);
-    let Some(nginx) = Nginx::started("http1", &origin, "", None) else {
-        return;
-    };
-    let base = format!("http://{}", nginx.address);
-    let client = pooled(Version::H1, HttpConnector::new());
-    prove(
-        "nginx, HTTP/1.1",
-        &base,
-        nginx,
-        origin,
-        layer().layer(client),
-    )
-    .await;
+/// What nginx speaks, and a client of it in the layer.
+macro_rules! loads {
+    ($promise:expr, $($name:ident: $server:expr, $client:expr;)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            prove(stringify!($name), $server, $client, $promise).await;
+        }
+    )*};
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn http2() {
-    let origin = Origin::started(Version::H1);
-    let Some(nginx) = Nginx::started("http2", &origin, "http2", None) else {
-        return;
-    };
-    let base = format!("http://{}", nginx.address);
-    let client = one_h2(HttpConnector::new(), base.parse().unwrap());
-    prove("nginx, HTTP/2", &base, nginx, origin, layer().layer(client)).await;
+mod all_is_answered_and_nothing_done_twice {
+    use super::super::load::layer;
+    use super::Version::{H1, H2};
+    use super::*;
+
+    loads! { Promise::Answers,
+        http1_pooled: (H1, None), |to| to.pooled(layer());
+        http1_one_connection_tls: (H1, Some(Tls::new())), |to| to.one_connection(layer());
+        http1_reqwest: (H1, None), |to| to.reqwest(layer());
+        http2_pooled_tls: (H2, Some(Tls::new())), |to| to.pooled(layer());
+        http2_one_connection: (H2, None), |to| to.one_connection(layer());
+        http2_reqwest: (H2, None), |to| to.reqwest(layer());
+    }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn http2_tls() {
-    let origin = Origin::started(Version::H1);
-    let tls = Tls::new();
-    let Some(nginx) = Nginx::started("http2-tls", &origin, "ssl http2", Some(&tls)) else {
-        return;
-    };
-    let base = format!("https://{}", nginx.address);
-    let client = pooled(Version::H2, tls.connector(Version::H2));
-    prove(
-        "nginx, HTTP/2, TLS",
-        &base,
-        nginx,
-        origin,
-        layer().layer(client),
-    )
-    .await;
+mod who_finds_no_room_is_told_truly_what_was_sent {
+    use super::super::load::small_layer;
+    use super::Version::{H1, H2};
+    use super::*;
+
+    loads! { Promise::Truth,
+        http1_one_connection: (H1, None), |to| to.one_connection(small_layer());
+        http2_pooled: (H2, None), |to| to.pooled(small_layer());
+    }
 }
