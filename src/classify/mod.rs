@@ -165,11 +165,10 @@
 //! [`Local`]: ConnErrorKind::Local
 
 #[cfg(any(
+    feature = "native-tls",
     feature = "rustls",
-    all(
-        feature = "native-tls",
-        not(any(target_os = "windows", target_vendor = "apple"))
-    )
+    feature = "tokio-tungstenite",
+    feature = "ureq"
 ))]
 mod alert;
 #[cfg(feature = "async-nats")]
@@ -193,6 +192,13 @@ mod io;
 mod lapin;
 #[cfg(feature = "native-tls")]
 mod native_tls;
+#[cfg(any(
+    feature = "native-tls",
+    feature = "tokio-tungstenite",
+    feature = "ureq"
+))]
+#[cfg_attr(any(target_os = "windows", target_vendor = "apple"), allow(dead_code))]
+mod openssl_reason;
 mod own;
 #[cfg(feature = "redis")]
 mod redis;
