@@ -9,6 +9,7 @@ mod classify {
     mod foreign;
     mod generator;
     mod hidden;
+    mod hidden_clients;
     mod negatives;
     mod policy;
     mod rows;

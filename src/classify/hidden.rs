@@ -1,4 +1,5 @@
-//! An `io::Error` (or a timer's, or a handshake's of rustls) that an error holds and shows, but does not pass on.
+//! An `io::Error` (or a timer's, a handshake's of rustls, or hyper's) that an error holds and shows, but does
+//! not pass on.
 //!
 //! `#[error(transparent)]` of thiserror passes on the *source* of what it holds, and so does an
 //! `anyhow::Error` without context once it is boxed; some libraries' errors have no `source()` at
@@ -17,8 +18,8 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::constants::{self, OfStd, Whole};
 use super::context::Context;
 use super::dns;
 use super::io::{CONNECTION_KINDS, CUT_FRAME, note_hidden_error};
@@ -29,9 +30,9 @@ use super::{ConnErrorKind, Outlook};
 const TOKIO_ELAPSED: &[u8] = b"deadline has elapsed";
 
 pub(super) fn inspect(error: &(dyn Error + 'static), context: &mut Context) {
-    // Foreign code, and nobody else has asked for its texts.
-    let shown = catch_unwind(AssertUnwindSafe(|| Shown::by(error)));
-    let Ok(Some(shown)) = shown else { return };
+    let Some(shown) = Shown::by(error) else {
+        return;
+    };
     if let Some(code) = shown.os_error() {
         note_hidden_error(&io::Error::from_raw_os_error(code), context);
     } else if let Some(kind) = shown.kind() {
@@ -42,7 +43,9 @@ pub(super) fn inspect(error: &(dyn Error + 'static), context: &mut Context) {
         context.note(ConnErrorKind::Closed);
     } else if shown.is_elapsed() {
         context.note(ConnErrorKind::Timeout);
-    } else if let Some(outlook) = shown.handshake() {
+    } else if let Some(kind) = shown.constant() {
+        context.note(kind);
+    } else if let Some(outlook) = shown.handshake(context.is_connecting()) {
         context.note_outlook(ConnErrorKind::Tls, outlook);
     }
 }
@@ -94,9 +97,16 @@ impl Shown {
     /// The kind of an `io::Error` inside that has no errno.
     fn kind(&self) -> Option<io::ErrorKind> {
         // Nearly all errors have neither.
-        [b"Kind(".as_slice(), b"Custom {"]
+        [b"Kind(".as_slice(), b"Custom {", b"Error {"]
             .iter()
             .find_map(|part| find_unquoted(self.debug(), part))?;
+        // Its `Debug` has the message in quotes.
+        let holds =
+            |error: &&OfStd| self.shows(error.message.as_bytes()) && self.debug_holds(error);
+        let of_std = constants::OF_STD.iter().find(holds);
+        if let Some(error) = of_std {
+            return Some(error.kind);
+        }
         let holds_kind = |kind: &io::ErrorKind| {
             let bare = io::Error::from(*kind);
             self.holds(&bare, &bare) || self.custom(*kind, b"").is_some()
@@ -154,15 +164,31 @@ impl Shown {
             && self.debug_holds(&Elapsed(()))
     }
 
+    /// One that is known by its constant texts.
+    fn constant(&self) -> Option<ConnErrorKind> {
+        let is_whole = |known: &&Whole| known.are(self.display(), self.debug());
+        if let Some(known) = constants::WHOLE.iter().find(is_whole) {
+            return Some(known.kind);
+        }
+        let mut of_hyper = constants::OF_HYPER.iter();
+        let holds = of_hyper.any(|error| self.holds(error, error));
+        holds.then_some(ConnErrorKind::Closed)
+    }
+
     /// What a bad certificate that is shown here, or a peer that does not speak TLS, means.
     #[cfg(feature = "rustls")]
-    fn handshake(&self) -> Option<Outlook> {
+    fn handshake(&self, connecting: bool) -> Option<Outlook> {
         use rustls::{CertificateError, Error, InvalidMessage};
         // Nearly all errors have neither.
         find_unquoted(self.debug(), b"Invalid")?;
         let plain = Error::InvalidMessage(InvalidMessage::InvalidContentType);
         if self.holds(&plain, &plain) {
-            return Some(Outlook::Permanent);
+            // Later, it is a broken record.
+            return Some(if connecting {
+                Outlook::Permanent
+            } else {
+                Outlook::Transient
+            });
         }
         // Some of them have details, so that only the beginnings are compared.
         let clock = Error::InvalidCertificate(CertificateError::NotValidYet);
@@ -186,7 +212,7 @@ impl Shown {
     }
 
     #[cfg(not(feature = "rustls"))]
-    fn handshake(&self) -> Option<Outlook> {
+    fn handshake(&self, _connecting: bool) -> Option<Outlook> {
         None
     }
 
@@ -194,12 +220,15 @@ impl Shown {
     fn holds(&self, display: &dyn fmt::Display, debug: &dyn fmt::Debug) -> bool {
         let text = Text::start_of(format_args!("{display}"));
         let text = text.as_bytes();
-        let is_shown = if self.is_report {
-            self.display() == text
-        } else {
-            find(self.display(), text).is_some() && find(self.debug(), text).is_none()
-        };
-        is_shown && self.debug_holds(debug)
+        let is_debugs = || !self.is_report && find(self.debug(), text).is_some();
+        self.shows(text) && !is_debugs() && self.debug_holds(debug)
+    }
+
+    fn shows(&self, text: &[u8]) -> bool {
+        if self.is_report {
+            return self.display() == text;
+        }
+        find(self.display(), text).is_some()
     }
 
     fn debug_holds(&self, part: &dyn fmt::Debug) -> bool {

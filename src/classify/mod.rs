@@ -30,7 +30,7 @@
 //! | ENETUNREACH, EHOSTUNREACH, EHOSTDOWN, ENONET, ENOPROTOOPT | [`Unreachable`] | transient |
 //! | ENETDOWN, ENETRESET, ENODEV | [`NetworkDown`] | transient |
 //! | EADDRNOTAVAIL | [`AddressUnavailable`] | transient |
-//! | ETIMEDOUT, and the timeouts of tokio, tower, hyper, reqwest, tonic and hickory | [`Timeout`] | transient |
+//! | ETIMEDOUT, and the timeouts of tokio, tower, tower-http, hyper, reqwest, tonic and hickory | [`Timeout`] | transient |
 //! | end of stream, an incomplete message, a closed connection, GOAWAY, REFUSED_STREAM | [`Closed`] | transient |
 //! | a resolver that fails, refuses or is silent | [`Dns`] | transient |
 //! | a resolver that says that the name does not exist | [`Dns`] | permanent |
@@ -42,17 +42,19 @@
 //! | while connecting only: EACCES, EPERM, EAFNOSUPPORT | [`Local`] | permanent |
 //! | while connecting only: EADDRINUSE | [`AddressUnavailable`] | transient |
 //! | while connecting only: ENOENT (a Unix socket that is not there) | [`Refused`] | transient |
+//! | a server that has no TLS, where PostgreSQL's clients are told to use it | [`Tls`] | permanent |
 //! | redis, tokio-postgres, lapin, rumqttc, async-nats: a dropped connection; a stream that ends within a frame of tokio-util's; WebSockets: no close frame, or one already | [`Closed`] | transient |
-//! | PostgreSQL: SQLSTATE 57P01, 57P02, 57P05, class 08; AMQP: 320 (connection forced); MQTT 5: a server that is busy or shuts down | [`Closed`] | transient |
-//! | PostgreSQL: SQLSTATE 57P03, 53300 (a server that takes no connection); MQTT: a server that is not available | [`Refused`] | transient |
+//! | PostgreSQL, as FATAL or PANIC: SQLSTATE 57P01, 57P02, 57P05, class 08; AMQP: 320 (connection forced); MQTT 5: a server that is busy or shuts down | [`Closed`] | transient |
+//! | PostgreSQL, as FATAL or PANIC: SQLSTATE 57P03, 53300 (a server that takes no connection); MQTT: a server that is not available | [`Refused`] | transient |
 //! | AMQP: no heartbeat; MQTT: no answer to a ping; NATS: no answer to a request, no acknowledgement | [`Timeout`] | transient |
 //!
 //! The `io::ErrorKind`s and the Windows codes of the same meaning count in the same way. What is
 //! found further in wins over what is found further out, because libraries make up outer kinds.
 //!
 //! Not connection errors, among others: EBADF, EINVAL, bad URLs, redirect loops, a status code,
-//! an answer that can't be parsed or decoded, and any error that the caller's own request body
-//! produced, even if that is a reset connection.
+//! an answer that can't be parsed or decoded, whatever a statement raises in a database (a function can
+//! raise any SQLSTATE, as an ERROR, and may have committed before), and any error that the caller's own
+//! request body or parameter produced, even if that is a reset connection.
 //!
 //! # The proof
 //!
@@ -66,10 +68,12 @@
 //! | without a connection | hyper-util (`connect_info`) |
 //! | a received REFUSED_STREAM (RFC 9113 §8.7) | h2 |
 //! | above the last stream of a received GOAWAY (§6.8) | h2; but see below for hyper |
-//! | a connection that the server refused (57P03, 53300) | sqlx, tokio-postgres |
+//! | a connection that the server refused (57P03, 53300, as FATAL or PANIC) | sqlx, tokio-postgres |
+//! | below "error connecting to server" | tokio-postgres |
+//! | the question for TLS, which comes before everything else | sqlx (PostgreSQL), tokio-postgres |
 //! | a resolver's error | any |
-//! | a handshake's error | rustls, native-tls |
-//! | an HTTP upgrade that was not finished, a message after the close frame | tokio-tungstenite |
+//! | a handshake's error | rustls, native-tls, sqlx, tokio-postgres, tokio-tungstenite |
+//! | a message after the close frame | tokio-tungstenite |
 //! | an error of `connect` | async-nats |
 //! | a message that was handed back | rumqttc |
 //!
@@ -121,9 +125,17 @@
 //! - An error that is only text any more (`io::Error::other(error.to_string())`).
 //! - The error directly below a `#[error(transparent)]` of thiserror, inside an `anyhow::Error`
 //!   without context that was boxed, or in a type without `source()`: they do not pass on what they
-//!   hold. If that is an `io::Error` or a timer's, and both `Debug` and `Display` show it, each in the
-//!   way that std does, it is seen all the same, but is no proof. For other types, and where `Debug`
-//!   is the same as `Display`, [`DefaultPolicy::recognize`](crate::DefaultPolicy::recognize) helps.
+//!   hold. If that is an `io::Error`, a timer's, or one of hyper's or rustls's, and both `Debug` and
+//!   `Display` show it, each in its way, it is seen all the same, but is no proof. (So are a few
+//!   errors of other libraries that are nothing but constant texts.) For other types, and where
+//!   `Debug` is the same as `Display`, [`DefaultPolicy::recognize`](crate::DefaultPolicy::recognize)
+//!   of the *outer* type helps, but not with a boxed `anyhow::Error`: its type can't be named. Give that
+//!   one a context, or let the service's error be the library's own.
+//! - Whether what a peer says instead of TLS is its first word, or a damaged record later on, where nothing
+//!   around rustls's error tells (tokio-rustls by itself, and in tokio-tungstenite, redis and lapin): it counts
+//!   as [`Transient`](Outlook::Transient), unless a [`ConnectError`](crate::ConnectError) around it says more.
+//! - What sqlx's PostgreSQL says of its server's severity, if the text of that type changes: then nothing that
+//!   the server says is proof.
 //! - What TLS said over HTTP/2, except for the alerts and the damaged records of rustls: h2 keeps
 //!   only the text.
 //! - Whether the caller's own body broke, in ureq: its errors look like the connection's.
@@ -137,14 +149,15 @@
 //! | ldap3 | closed | `LdapError::ResultRecv`, `OpSend` |
 //! | tarpc | closed; silence | `RpcError::Shutdown`; `DeadlineExceeded` |
 //! | tokio-modbus | closed | an `io::Error` of whatever errno came last |
-//! | fastwebsockets | closed | `WebSocketError::UnexpectedEOF` |
 //! | isahc, curl | all | `ErrorKind`, or the `curl::Error` below it |
 //! | lettre | closed | `Error::is_response()` with the text `incomplete response` below |
 //! | mongodb | no server in time | `ErrorKind::ServerSelection` |
 //! | scylla | closed while connecting | `BrokenConnectionErrorKind` |
 //! | tiberius | all after connecting | `Error::Io` with its `kind` |
-//! | hyper before 1.0, reqwest before 0.12 | closed; silence | `is_incomplete_message()`, `is_closed()`; `is_timeout()` |
+//! | hyper before 1.0 | silence | `is_timeout()` |
 //! | bb8, deadpool | no connection in time (bb8: for any reason, a wrong password too) | `RunError::TimedOut`; `PoolError::Timeout` |
+//! | quinn, eventsource-client | closed; silence | `ConnectionError`; `Error::UnexpectedEof`, `TimedOut` |
+//! | async-imap, russh | closed; silence | `Error::ConnectionLost`; `Error::Disconnect`, `InactivityTimeout` |
 //! | redis before 1.0 | most | `is_io_error()`, `is_timeout()` |
 //! | attohttpc, other blocking clients | a socket's own timeout | `io::ErrorKind::WouldBlock` |
 //!
@@ -165,16 +178,16 @@
 //! [`Local`]: ConnErrorKind::Local
 
 #[cfg(any(
+    feature = "native-tls",
     feature = "rustls",
-    all(
-        feature = "native-tls",
-        not(any(target_os = "windows", target_vendor = "apple"))
-    )
+    feature = "tokio-tungstenite",
+    feature = "ureq"
 ))]
 mod alert;
 #[cfg(feature = "async-nats")]
 mod async_nats;
 mod conn_error;
+mod constants;
 mod context;
 mod dns;
 mod errno;
@@ -193,6 +206,13 @@ mod io;
 mod lapin;
 #[cfg(feature = "native-tls")]
 mod native_tls;
+#[cfg(any(
+    feature = "native-tls",
+    feature = "tokio-tungstenite",
+    feature = "ureq"
+))]
+#[cfg_attr(any(target_os = "windows", target_vendor = "apple"), allow(dead_code))]
+mod openssl_reason;
 mod own;
 #[cfg(feature = "redis")]
 mod redis;
@@ -302,7 +322,8 @@ pub(crate) fn relies_on_hypers_goaway(error: &(dyn Error + 'static)) -> bool {
 /// What this error says about the connection, if it is about the connection at all.
 ///
 /// Allocates nothing (the texts of an error of unknown type may), takes at most 64 steps, and never
-/// panics: a chain may be a cycle, or as long as it likes. See the [module](mod@crate::classify) for what counts.
+/// panics: a chain may be a cycle, or as long as it likes, and where an error's own code panics
+/// (`Display`, `Debug`, `source()`), nothing is seen there. See the [module](mod@crate::classify) for what counts.
 pub fn classify(error: &(dyn Error + 'static)) -> Option<ConnError> {
     walk(error, &[])
 }

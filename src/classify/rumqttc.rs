@@ -10,6 +10,7 @@ use rumqttc::{mqttbytes, v5};
 
 use super::ConnErrorKind;
 use super::context::Context;
+use super::text::Text;
 use super::walk::{Flow, cast};
 
 pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
@@ -60,7 +61,7 @@ fn inspect_v4<'a>(error: &'a rumqttc::ConnectionError, context: &mut Context) ->
         | ConnectionError::NotConnAck(_)
         | ConnectionError::RequestsDone => return Flow::NotConn,
         // TLS, WebSockets, a proxy: by what is below.
-        _ => return Flow::Next,
+        other => return inspect_other(other, context),
     }
     Flow::Stop
 }
@@ -85,9 +86,20 @@ fn inspect_v5<'a>(error: &'a v5::ConnectionError, context: &mut Context) -> Flow
             _ => return Flow::NotConn,
         },
         ConnectionError::NotConnAck(_) | ConnectionError::RequestsDone => return Flow::NotConn,
-        _ => return Flow::Next,
+        other => return inspect_other(other, context),
     }
     Flow::Stop
+}
+
+/// One that is there only with a feature of rumqttc's. Which one it is says how its derived `Debug` begins.
+fn inspect_other<'a>(error: &(dyn Error + 'static), context: &mut Context) -> Flow<'a> {
+    // The handshake. (What comes later is an `io::Error`.)
+    let shown = Text::start_of(format_args!("{error:?}"));
+    if shown.as_bytes().starts_with(b"Tls(") {
+        context.set_connecting();
+        context.set_handshake(true);
+    }
+    Flow::Next
 }
 
 /// A broker that takes no connection for now (MQTT 5, §3.2.2.2).

@@ -1,7 +1,8 @@
 use std::fmt::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// An error's own text, on the stack. Only for errors of other people's making that say in no other
-/// way what they are.
+/// way what they are. To write it is foreign code, which may panic: then there is none.
 pub(super) struct Text {
     bytes: [u8; SIZE],
     len: usize,
@@ -18,7 +19,8 @@ impl Text {
     /// `None` if it is longer than what is looked for, or can't be written.
     pub(super) fn of<T: fmt::Display + ?Sized>(shown: &T) -> Option<Self> {
         let mut text = Self::EMPTY;
-        write!(text, "{shown}").ok()?;
+        let written = catch_unwind(AssertUnwindSafe(|| write!(text, "{shown}")));
+        written.ok()?.ok()?;
         Some(text)
     }
 
@@ -26,7 +28,8 @@ impl Text {
     /// backtrace follows, which takes long to write.
     pub(super) fn start_of(shown: fmt::Arguments<'_>) -> Self {
         let mut start = Start(Self::EMPTY);
-        let _ = start.write_fmt(shown); // it ends with an error where it is full
+        // It ends with an error where it is full.
+        let _ = catch_unwind(AssertUnwindSafe(|| start.write_fmt(shown)));
         start.0
     }
 

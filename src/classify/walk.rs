@@ -1,5 +1,6 @@
 use std::error::Error;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::context::Context;
@@ -109,19 +110,20 @@ fn is_foreign(error: &(dyn Error + 'static)) -> bool {
 }
 
 fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
-    for family in FAMILIES {
-        match family(error, context) {
-            Flow::Pass => {}
-            flow => return flow,
-        }
-    }
-    Flow::Pass
+    let ask = || {
+        let flows = FAMILIES.iter().map(|family| family(error, context));
+        let mut flows = flows.filter(|flow| !matches!(flow, Flow::Pass));
+        flows.next().unwrap_or(Flow::Pass)
+    };
+    // A library's predicate may call the `source()` of an error of someone else's, which may panic.
+    catch_unwind(AssertUnwindSafe(ask)).unwrap_or(Flow::Stop)
 }
 
 /// The next step of the chain, the error that an `io::Error`, an `Arc` or a `Box` hides included.
 ///
 /// `source()` of an `io::Error` is never called: it is the source of the wrapped error, so that it
-/// skips a step, and nested ones recurse inside std until the stack overflows.
+/// skips a step, and nested ones recurse inside std until the stack overflows. Others' is foreign code: where
+/// it panics, the chain ends.
 pub(super) fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     if let Some(io) = cast::<io::Error>(error) {
         return io.get_ref().map(|inner| inner as &(dyn Error + 'static));
@@ -132,7 +134,7 @@ pub(super) fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Err
     if let Some(shared) = error.downcast_ref::<Arc<dyn Error>>() {
         return Some(&**shared);
     }
-    error.source()
+    catch_unwind(AssertUnwindSafe(|| error.source())).ok()?
 }
 
 /// Whether it says nothing of its own, as [`below`] sees it.

@@ -1,5 +1,7 @@
 //! Chains of any shape: the walk ends, never panics, and makes no proof up.
 
+use std::error::Error;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -16,6 +18,51 @@ fn a_cycle_ends() {
     assert_eq!(found.map(|found| found.kind()), Some(ConnErrorKind::Reset));
     let found = classify(&ConnectError::new(Cycle));
     assert_eq!(found.map(|found| found.sent()), Some(Sent::No));
+}
+
+/// Panics where it says so. (std's hook writes of it all the same.)
+#[derive(Debug)]
+struct Panics {
+    in_source: bool,
+}
+
+impl fmt::Display for Panics {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("in Display, as is part of the test")
+    }
+}
+
+impl Error for Panics {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        assert!(!self.in_source, "in source(), as is part of the test");
+        None
+    }
+}
+
+/// As each of them does that is asked for its text, or for what is below it.
+#[test]
+fn a_panic_of_an_errors_own_is_no_panic_of_the_walks() {
+    let uncategorized = io::Error::from_raw_os_error(i32::MAX).kind();
+    let reset = io::ErrorKind::ConnectionReset;
+    for in_source in [false, true] {
+        let panics = || Panics { in_source };
+        assert_eq!(classify(&panics()), None);
+        for (kind, expected) in [
+            (io::ErrorKind::Other, None),
+            (io::ErrorKind::InvalidData, None),
+            (uncategorized, None),
+            (reset, Some(ConnErrorKind::Reset)),
+        ] {
+            let found = classify(&io::Error::new(kind, panics()));
+            assert_eq!(found.map(|found| found.kind()), expected, "{kind:?}");
+        }
+        let found = classify(&ConnectError::new(io::Error::other(panics())));
+        assert_eq!(found.map(|found| found.sent()), Some(Sent::No));
+        // What is known so far is kept.
+        let error = tower_conn_retry::NotSent::new(io::Error::new(reset, panics()));
+        let found = classify(&error).map(|found| (found.kind(), found.sent()));
+        assert_eq!(found, Some((ConnErrorKind::Reset, Sent::No)));
+    }
 }
 
 /// `source()` on nested `io::Error`s recurses inside std, and overflows the stack. (So does the

@@ -11,7 +11,7 @@ use super::wrappings::Transparent;
 
 /// As ureq's error is: it has no `source()`.
 #[derive(Debug)]
-enum NoSource {
+pub(super) enum NoSource {
     Io(io::Error),
     Text(String),
 }
@@ -27,6 +27,11 @@ impl fmt::Display for NoSource {
 
 impl Error for NoSource {}
 
+/// std's own, whose `Debug` is neither that of an errno nor that of a box.
+fn end_of_stream() -> io::Error {
+    io::Read::read_exact(&mut io::empty(), &mut [0]).unwrap_err()
+}
+
 fn errors() -> Vec<(fn() -> io::Error, ConnErrorKind)> {
     let mut errors: Vec<(fn() -> io::Error, ConnErrorKind)> = vec![
         (|| io::ErrorKind::ConnectionReset.into(), Reset),
@@ -34,6 +39,7 @@ fn errors() -> Vec<(fn() -> io::Error, ConnErrorKind)> {
             || io::Error::new(io::ErrorKind::UnexpectedEof, "early eof"),
             Closed,
         ),
+        (end_of_stream, Closed),
     ];
     #[cfg(unix)]
     errors.extend([
@@ -88,52 +94,6 @@ async fn anyhow_without_context() {
     ] {
         let error = BoxError::from(error);
         assert_eq!(classify(&*error), Some(ConnError::new(Timeout)), "{error}");
-    }
-}
-
-/// As jsonrpsee's are. Not proof, as it would be in the open.
-#[cfg(feature = "rustls")]
-#[test]
-fn a_handshake_that_is_hidden() {
-    use rustls::{CertificateError, Error as Tls, InvalidMessage};
-    use tower_conn_retry::Outlook::{self, Permanent, Transient};
-
-    let name = rustls::pki_types::ServerName::try_from("robot.test").unwrap();
-    let context = CertificateError::NotValidForNameContext {
-        expected: name,
-        presented: vec!["DnsName(\"other.test\")".into()],
-    };
-    for (error, outlook) in [
-        (CertificateError::UnknownIssuer, Permanent),
-        (CertificateError::Expired, Permanent),
-        (CertificateError::NotValidYet, Transient),
-        (context, Permanent),
-    ] {
-        let error = || {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                Tls::InvalidCertificate(error.clone()),
-            )
-        };
-        let expected = ConnError::new(ConnErrorKind::Tls).with_outlook(outlook);
-        assert_eq!(
-            classify(&NoSource::Io(error())),
-            Some(expected),
-            "{:?}",
-            error()
-        );
-    }
-    let plain = Tls::InvalidMessage(InvalidMessage::InvalidContentType);
-    let error = NoSource::Io(io::Error::new(io::ErrorKind::InvalidData, plain));
-    let expected = ConnError::new(ConnErrorKind::Tls).with_outlook(Outlook::Permanent);
-    assert_eq!(classify(&error), Some(expected));
-    for other in [
-        Tls::BadMaxFragmentSize,
-        Tls::General("invalid peer certificate: UnknownIssuer".into()),
-        Tls::General("InvalidCertificate(UnknownIssuer)".into()),
-    ] {
-        let error = NoSource::Io(io::Error::other(other));
-        assert_eq!(classify(&error), None, "{error:?}");
     }
 }
 
@@ -204,9 +164,9 @@ fn a_message_can_not_pass_for_an_error() {
 }
 
 /// An error of an application's with a peer's words in it, and a `Debug` that is written by hand.
-struct Unquoted {
-    display: String,
-    debug: String,
+pub(super) struct Unquoted {
+    pub(super) display: String,
+    pub(super) debug: String,
 }
 
 impl fmt::Debug for Unquoted {
@@ -232,6 +192,14 @@ fn forgeries() -> Vec<String> {
         "Elapsed(\n    (),\n)".into(),
     ];
     for (display, debug) in [
+        (
+            "connection closed before message completed",
+            "hyper::Error(IncompleteMessage)",
+        ),
+        (
+            "data was not received within the designated timeout",
+            "TimeoutError(())",
+        ),
         (
             "invalid peer certificate: UnknownIssuer",
             "InvalidCertificate(UnknownIssuer)",
@@ -301,6 +269,34 @@ fn a_peers_words_are_no_evidence() {
         ] {
             let error = BoxError::from(report);
             assert_eq!(classify(&*error), None, "{error}");
+        }
+    }
+}
+
+/// The kind that a remote service reports, by name, in a type whose `Debug` looks like std's own.
+#[test]
+fn a_peers_kind_and_message_are_no_evidence() {
+    mod remote {
+        #[derive(Debug)]
+        pub(super) struct Error {
+            pub(super) kind: std::io::ErrorKind,
+            pub(super) message: String,
+        }
+    }
+
+    impl fmt::Display for remote::Error {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{}: {}", self.kind, self.message)
+        }
+    }
+
+    impl Error for remote::Error {}
+
+    for (error, _) in errors() {
+        let kind = error().kind();
+        for message in ["", "no more robots", "Connection reset by peer"] {
+            let message = message.into();
+            assert_eq!(classify(&remote::Error { kind, message }), None, "{kind:?}");
         }
     }
 }

@@ -6,6 +6,19 @@ use std::process::Command;
 
 use super::process::{Process, free_address, skip};
 
+/// What is about the connection where the server itself says it. A statement can raise them all.
+pub(crate) const STATES: [&str; 12] = [
+    "53300", "57P01", "57P02", "57P03", "57P05", "08000", "08001", "08003", "08004", "08006",
+    "08007", "08P01",
+];
+
+pub(crate) const RAISE: &str = "CREATE FUNCTION raise(state text) RETURNS void LANGUAGE plpgsql \
+     AS $$ BEGIN RAISE 'raised' USING ERRCODE = state; END $$";
+
+/// What it does before it fails stays done.
+pub(crate) const COMMIT_AND_RAISE: &str = "CREATE PROCEDURE work() LANGUAGE plpgsql \
+     AS $$ BEGIN INSERT INTO done VALUES (1); COMMIT; RAISE too_many_connections; END $$";
+
 /// A server of the test's own, with its data.
 pub(crate) struct Server {
     pub(crate) process: Process,

@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use rumqttc::{
     AsyncClient, ClientError, ConnectionError, Event, EventLoop, MqttOptions, NetworkOptions,
-    Packet, QoS, v5,
+    Packet, QoS, TlsConfiguration, Transport, v5,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tower_conn_retry::ConnErrorKind::{self, Closed, Dns, Refused, Reset, Timeout};
+use tower_conn_retry::ConnErrorKind::{self, Closed, Dns, Refused, Reset, Timeout, Tls};
+use tower_conn_retry::Outlook::{Permanent, Transient};
 use tower_conn_retry::Sent::{self, Maybe, No};
-use tower_conn_retry::classify;
+use tower_conn_retry::{ConnError, classify};
 
 use super::process::{Process, free_address, skip};
+use super::tls_peer::{Authority, Peer, serve_peer};
 
 /// `None` where there is no such broker.
 fn broker(with: &str) -> Option<(Process, SocketAddr)> {
@@ -131,6 +133,27 @@ async fn closed_before_there_is_an_answer() {
     assert_one_of(&failure(&mut events).await, &[Closed], Maybe);
     let (_client, mut events) = client_5(serve(close).await);
     assert_one_of(&failure_5(&mut events).await, &[Closed], Maybe);
+}
+
+#[tokio::test]
+async fn handshakes() {
+    for (peer, outlook) in [
+        (Peer::PlainText, Permanent),
+        (Peer::Closes, Transient),
+        (Peer::Resets, Transient),
+    ] {
+        let expected = Some(ConnError::new(Tls).with_outlook(outlook));
+        let tls = || TlsConfiguration::from(Authority::new().client());
+        let port = serve_peer(peer).await.port();
+        let mut options = MqttOptions::new("robot", "127.0.0.1", port);
+        options.set_transport(Transport::tls_with_config(tls()));
+        let error = failure(&mut AsyncClient::new(options, 10).1).await;
+        assert_eq!(classify(&error), expected, "{error:?}");
+        let mut options = v5::MqttOptions::new("robot-5", "127.0.0.1", port);
+        options.set_transport(Transport::tls_with_config(tls()));
+        let error = failure_5(&mut v5::AsyncClient::new(options, 10).1).await;
+        assert_eq!(classify(&error), expected, "{error:?}");
+    }
 }
 
 #[tokio::test]

@@ -3,15 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{Connection, Error, Executor, PgConnection};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tower_conn_retry::ConnErrorKind::{BrokenPipe, Closed, Refused, Reset, Timeout};
+use tower_conn_retry::ConnErrorKind::{BrokenPipe, Closed, Refused, Reset, Timeout, Tls};
 use tower_conn_retry::Sent::{Maybe, No};
-use tower_conn_retry::{ConnErrorKind, Sent, classify, is_conn_error};
+use tower_conn_retry::{ConnErrorKind, Outlook, Sent, classify, is_conn_error};
 
-use super::postgres::Server;
+use super::postgres::{COMMIT_AND_RAISE, RAISE, STATES, Server};
 use super::process::free_address;
 
 fn options(address: SocketAddr) -> PgConnectOptions {
@@ -20,7 +20,7 @@ fn options(address: SocketAddr) -> PgConnectOptions {
         .port(address.port())
         .username("robot")
         .database("postgres")
-        .ssl_mode(sqlx::postgres::PgSslMode::Disable)
+        .ssl_mode(PgSslMode::Disable)
 }
 
 async fn connect(address: SocketAddr) -> Result<PgConnection, Error> {
@@ -51,6 +51,41 @@ async fn closed_in_the_middle() {
     let error = connect(address).await.unwrap_err();
     assert!(peer.await.unwrap() > 0);
     assert_one_of(&error, &[Closed, Reset], Maybe);
+}
+
+/// A peer that is asked whether it speaks TLS, and answers this before it closes.
+async fn asked_for_tls(answer: &'static [u8], mode: PgSslMode) -> Error {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let peer = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read_exact(&mut [0; 8]).await.unwrap();
+        stream.write_all(answer).await.unwrap();
+    });
+    let options = options(address).ssl_mode(mode);
+    let error = PgConnection::connect_with(&options).await.unwrap_err();
+    peer.await.unwrap();
+    error
+}
+
+/// As a balancer does whose server is being started again. `Prefer` is the default.
+#[tokio::test]
+async fn closed_where_tls_is_asked_for() {
+    for mode in [PgSslMode::Prefer, PgSslMode::Require] {
+        let error = asked_for_tls(b"", mode).await;
+        assert_one_of(&error, &[Closed], No);
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_tls() {
+    let error = asked_for_tls(b"N", PgSslMode::Require).await;
+    assert_one_of(&error, &[Tls], No);
+    assert_eq!(classify(&error).unwrap().outlook(), Outlook::Permanent);
+    // No PostgreSQL.
+    let error = asked_for_tls(b"HTTP/1.1 400 Bad Request", PgSslMode::Prefer).await;
+    assert!(matches!(error, Error::Protocol(_)));
+    assert!(!is_conn_error(&error), "{error:?}");
 }
 
 /// SQLSTATE 57P01, and then nothing.
@@ -182,4 +217,36 @@ async fn statements_and_answers_are_none_of_the_connections() {
         .unwrap_err();
     assert!(!is_conn_error(&error), "{error:?}");
     assert!(!is_conn_error(&Error::RowNotFound));
+}
+
+/// Whatever a statement raises, the server has read it, and may have done a part.
+#[tokio::test]
+async fn what_a_statement_raises_is_an_answer() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let mut connection = connect(server.address).await.unwrap();
+    connection.execute(RAISE).await.unwrap();
+    for state in STATES {
+        let raise = sqlx::query("SELECT raise($1)").bind(state);
+        let error = connection.execute(raise).await.unwrap_err();
+        let code = error.as_database_error().unwrap().code().unwrap();
+        assert_eq!(code, state);
+        assert!(!is_conn_error(&error), "{error:?}");
+    }
+    connection
+        .execute("CREATE TABLE done (id int)")
+        .await
+        .unwrap();
+    connection.execute(COMMIT_AND_RAISE).await.unwrap();
+    let error = connection.execute("CALL work()").await.unwrap_err();
+    assert!(!is_conn_error(&error), "{error:?}");
+    let done = connection.fetch_all("SELECT * FROM done").await.unwrap();
+    assert_eq!(done.len(), 1);
+    // SQLSTATE 08P01, for a parameter that was forgotten.
+    let forgotten = sqlx::query("SELECT $1::int");
+    let error = connection.execute(forgotten).await.unwrap_err();
+    let code = error.as_database_error().unwrap().code().unwrap();
+    assert_eq!(code, "08P01");
+    assert!(!is_conn_error(&error), "{error:?}");
 }

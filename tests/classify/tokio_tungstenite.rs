@@ -10,13 +10,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, accept_async, connect_async, connect_async_with_config,
+    Connector, MaybeTlsStream, WebSocketStream, accept_async, client_async_tls_with_config,
+    connect_async, connect_async_with_config,
 };
-use tower_conn_retry::ConnErrorKind::{Closed, Refused, Reset};
+use tower_conn_retry::ConnErrorKind::{Closed, Refused, Reset, Tls};
+use tower_conn_retry::Outlook::{self, Permanent, Transient};
 use tower_conn_retry::Sent::{Maybe, No};
 use tower_conn_retry::{ConnError, ConnErrorKind, ConnectError, Sent, classify, is_conn_error};
 
 use super::process::free_address;
+use super::tls_peer::{Authority, NAME, Peer, Validity, serve_peer, serve_tls};
 
 type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -71,6 +74,51 @@ async fn refused() {
     assert_eq!((found.kind(), found.sent()), (Refused, No));
 }
 
+/// Over native-tls.
+async fn connect_tls(address: SocketAddr, authority: &Authority, name: &str) -> Error {
+    let root = native_tls::Certificate::from_pem(authority.pem().as_bytes()).unwrap();
+    let mut connector = native_tls::TlsConnector::builder();
+    let connector = connector.add_root_certificate(root).build().unwrap();
+    let stream = TcpStream::connect(address).await.unwrap();
+    let connector = Some(Connector::NativeTls(connector));
+    let url = format!("wss://{name}/");
+    client_async_tls_with_config(url, stream, None, connector)
+        .await
+        .unwrap_err()
+}
+
+#[track_caller]
+fn assert_handshake(error: &Error, outlook: Outlook) {
+    let expected = ConnError::new(Tls).with_outlook(outlook).with_sent(No);
+    assert_eq!(classify(error), Some(expected), "{error:?}");
+}
+
+#[tokio::test]
+async fn handshakes() {
+    for (peer, outlook) in [
+        (Peer::PlainText, Permanent),
+        (Peer::Closes, Transient),
+        (Peer::Resets, Transient),
+    ] {
+        let address = serve_peer(peer).await;
+        let error = connect_tls(address, &Authority::new(), NAME).await;
+        assert_handshake(&error, outlook);
+    }
+    let ours = Authority::new();
+    let theirs = Authority::new();
+    for (server, name, outlook) in [
+        (theirs.server(Validity::Now), NAME, Permanent),
+        (ours.server(Validity::Past), NAME, Permanent),
+        (ours.server(Validity::Future), NAME, Transient),
+        (ours.server(Validity::Now), "other.test", Permanent),
+    ] {
+        let address = serve_tls(server, async |_| ()).await;
+        assert_handshake(&connect_tls(address, &ours, name).await, outlook);
+    }
+}
+
+/// The server has read the whole request that opens the WebSocket: what it does for that, or for what
+/// the request's URL says, may be done.
 #[tokio::test]
 async fn closed_before_there_is_a_websocket() {
     let address = serve(async |mut stream: TcpStream| {
@@ -80,7 +128,7 @@ async fn closed_before_there_is_a_websocket() {
         }
     })
     .await;
-    assert_is(&connect(address).await.unwrap_err(), Closed, No);
+    assert_is(&connect(address).await.unwrap_err(), Closed, Maybe);
 }
 
 #[tokio::test]

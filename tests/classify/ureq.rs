@@ -9,10 +9,11 @@ use rustls::crypto::ring;
 use tower_conn_retry::ConnErrorKind::{Closed, Dns, Refused, Reset, Timeout, Tls};
 use tower_conn_retry::Sent::Maybe;
 use tower_conn_retry::{ConnError, Outlook, classify};
-use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Error};
+use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+use ureq::{Agent, Error, Proxy};
 
 use super::process::free_address;
+use super::tls_peer::{Authority, Peer, Validity, serve_peer, serve_tls};
 
 fn agent(timeout: Duration) -> Agent {
     let tls = TlsConfig::builder()
@@ -109,6 +110,71 @@ fn a_handshake() {
     let error = post(&format!("https://{address}/"), LONG);
     let found = classify(&error).unwrap_or_else(|| panic!("{error:?}"));
     assert_eq!((found.kind(), found.sent()), (Tls, Maybe), "{error:?}");
+}
+
+/// Over native-tls.
+async fn post_native(address: SocketAddr) -> Error {
+    let tls = TlsConfig::builder()
+        .provider(TlsProvider::NativeTls)
+        .root_certs(RootCerts::Specific(Arc::new(Vec::new())));
+    let config = Agent::config_builder().timeout_global(Some(LONG));
+    let agent = Agent::from(config.tls_config(tls.build()).build());
+    let post = move || agent.post(format!("https://{address}/")).send("hello");
+    let answer = tokio::task::spawn_blocking(post).await;
+    answer.unwrap().unwrap_err()
+}
+
+#[tokio::test]
+async fn handshakes_of_native_tls() {
+    let authority = Authority::new();
+    let server = authority.server(Validity::Now);
+    for (address, outlook) in [
+        (serve_peer(Peer::PlainText).await, Outlook::Permanent),
+        (serve_peer(Peer::Closes).await, Outlook::Transient),
+        (serve_tls(server, async |_| ()).await, Outlook::Permanent),
+    ] {
+        let error = post_native(address).await;
+        let expected = ConnError::new(Tls).with_outlook(outlook);
+        assert_eq!(classify(&error), Some(expected), "{error:?}");
+    }
+    let error = post_native(serve_peer(Peer::Resets).await).await;
+    let found = classify(&error).unwrap_or_else(|| panic!("{error:?}"));
+    assert!([Tls, Reset].contains(&found.kind()), "{error:?}");
+    assert_eq!(found.sent(), Maybe);
+}
+
+/// Reads a request for a tunnel, answers this, and closes.
+fn post_through_proxy(answer: &'static str) -> Error {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            request.extend(byte);
+        }
+        stream.write_all(answer.as_bytes()).unwrap();
+    });
+    let config = Agent::config_builder().timeout_global(Some(LONG));
+    let config = config.proxy(Some(Proxy::new(&proxy).unwrap())).build();
+    let post = Agent::from(config).post("https://127.0.0.1:1/");
+    post.send("hello").unwrap_err()
+}
+
+#[test]
+fn a_proxy() {
+    let error = post_through_proxy("");
+    assert_eq!(classify(&error), Some(ConnError::new(Closed)), "{error:?}");
+    for answer in [
+        "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+        "HTTP/1.1 502 proxy server did not respond\r\n\r\n",
+    ] {
+        let error = post_through_proxy(answer);
+        assert!(matches!(error, Error::ConnectProxyFailed(_)), "{error:?}");
+        assert_eq!(classify(&error), None, "{error:?}");
+    }
 }
 
 /// The first server has read it, and nothing in the error tells.
