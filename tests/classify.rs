@@ -43,6 +43,8 @@ mod classify {
     mod rustls;
     #[cfg(feature = "_tests")]
     mod sqlx;
+    #[cfg(feature = "_tests")]
+    mod sqlx_0_8;
     #[cfg(feature = "rustls")]
     mod tls_peer;
     #[cfg(feature = "_tests")]

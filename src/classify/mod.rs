@@ -202,9 +202,9 @@ mod reqwest;
 mod rumqttc;
 #[cfg(feature = "rustls")]
 mod rustls;
-#[cfg(any(feature = "sqlx", feature = "tokio-postgres"))]
+#[cfg(any(feature = "sqlx", feature = "sqlx-0-8", feature = "tokio-postgres"))]
 mod sqlstate;
-#[cfg(feature = "sqlx")]
+#[cfg(any(feature = "sqlx", feature = "sqlx-0-8"))]
 mod sqlx;
 mod text;
 mod timeout;
@@ -250,7 +250,7 @@ const FAMILIES: &[walk::Inspect] = &[
     hickory::inspect,
     #[cfg(feature = "redis")]
     redis::inspect,
-    #[cfg(feature = "sqlx")]
+    #[cfg(any(feature = "sqlx", feature = "sqlx-0-8"))]
     sqlx::inspect,
     #[cfg(feature = "tokio-postgres")]
     tokio_postgres::inspect,
