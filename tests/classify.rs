@@ -33,6 +33,8 @@ mod classify {
     mod postgres;
     #[cfg(feature = "_tests")]
     mod process;
+    #[cfg(feature = "hyper-util")]
+    mod proxies;
     #[cfg(feature = "_tests")]
     mod redis;
     #[cfg(feature = "reqwest")]
