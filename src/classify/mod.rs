@@ -202,6 +202,8 @@ mod reqwest;
 mod rumqttc;
 #[cfg(feature = "rustls")]
 mod rustls;
+#[cfg(feature = "serde")]
+mod serde_json;
 #[cfg(any(feature = "sqlx", feature = "sqlx-0-8", feature = "tokio-postgres"))]
 mod sqlstate;
 #[cfg(any(feature = "sqlx", feature = "sqlx-0-8"))]
@@ -225,14 +227,16 @@ pub(crate) use walk::{Recognizer, cast, steps, walk};
 
 use std::error::Error;
 
-/// Who is asked at every step, in this order. `dns` and `rustls` come before `io`, because (some of)
-/// their errors are `io::Error`s.
+/// Who is asked at every step, in this order. `dns`, `rustls` and `serde_json` come before `io`, because
+/// (some of) their errors are `io::Error`s.
 const FAMILIES: &[walk::Inspect] = &[
     own::inspect,
     timeout::inspect,
     dns::inspect,
     #[cfg(feature = "rustls")]
     rustls::inspect,
+    #[cfg(feature = "serde")]
+    serde_json::inspect,
     io::inspect,
     #[cfg(feature = "native-tls")]
     native_tls::inspect,
