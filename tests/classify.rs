@@ -34,6 +34,8 @@ mod classify {
     mod postgres;
     #[cfg(feature = "_tests")]
     mod process;
+    #[cfg(feature = "hyper-util")]
+    mod proxies;
     #[cfg(feature = "_tests")]
     mod redis;
     #[cfg(feature = "reqwest")]
@@ -44,6 +46,8 @@ mod classify {
     mod rustls;
     #[cfg(feature = "_tests")]
     mod sqlx;
+    #[cfg(feature = "_tests")]
+    mod sqlx_0_8;
     #[cfg(feature = "rustls")]
     mod tls_peer;
     #[cfg(feature = "_tests")]

@@ -5,7 +5,8 @@
 
 use std::error::Error;
 
-use async_nats::jetstream::context as jetstream;
+use async_nats::jetstream::consumer::{self, pull, push};
+use async_nats::jetstream::{context as jetstream, kv, stream};
 use async_nats::{ConnectErrorKind, RequestErrorKind, client};
 
 use super::ConnErrorKind;
@@ -37,7 +38,42 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
     if let Some(publish) = cast::<jetstream::PublishError>(error) {
         return inspect_publish(publish.kind(), context);
     }
+    if is_silence(error) {
+        context.note(ConnErrorKind::Timeout);
+        return Flow::Stop;
+    }
     Flow::Pass
+}
+
+/// What becomes of a request's `TimedOut` in the errors of JetStream's calls, most of which have no
+/// source then.
+fn is_silence(error: &(dyn Error + 'static)) -> bool {
+    macro_rules! any_timed_out {
+        ($($error:path: $kind:path),* $(,)?) => {
+            $(cast::<$error>(error).is_some_and(|error| matches!(error.kind(), $kind)))||*
+        };
+    }
+    any_timed_out!(
+        jetstream::AccountError: jetstream::AccountErrorKind::TimedOut,
+        jetstream::ConsumerInfoError: jetstream::ConsumerInfoErrorKind::TimedOut,
+        jetstream::CreateKeyValueError: jetstream::CreateKeyValueErrorKind::TimedOut,
+        jetstream::CreateStreamError: jetstream::CreateStreamErrorKind::TimedOut,
+        jetstream::RequestError: jetstream::RequestErrorKind::TimedOut,
+        jetstream::UpdateKeyValueError: jetstream::UpdateKeyValueErrorKind::TimedOut,
+        stream::ConsumerCreateStrictError: stream::ConsumerCreateStrictErrorKind::TimedOut,
+        stream::ConsumerError: stream::ConsumerErrorKind::TimedOut,
+        stream::ConsumerUpdateError: stream::ConsumerUpdateErrorKind::TimedOut,
+        stream::DeleteMessageError: stream::DeleteMessageErrorKind::TimedOut,
+        stream::DirectGetError: stream::DirectGetErrorKind::TimedOut,
+        stream::PurgeError: stream::PurgeErrorKind::TimedOut,
+        consumer::StreamError: consumer::StreamErrorKind::TimedOut,
+        pull::ConsumerRecreateError: pull::ConsumerRecreateErrorKind::TimedOut,
+        push::ConsumerRecreateError: push::ConsumerRecreateErrorKind::TimedOut,
+        kv::EntryError: kv::EntryErrorKind::TimedOut,
+        kv::StatusError: kv::StatusErrorKind::TimedOut,
+        kv::UpdateError: kv::UpdateErrorKind::TimedOut,
+        kv::WatchError: kv::WatchErrorKind::TimedOut,
+    )
 }
 
 /// The client's task has ended. Its channels' errors say no more.

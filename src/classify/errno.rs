@@ -1,6 +1,8 @@
 //! The system's error codes.
 
 use super::io::Meaning;
+#[cfg(windows)]
+use super::io::by_kind;
 use super::{ConnErrorKind as Conn, Outlook};
 
 /// What an errno means (`errno(3)`, `tcp(7)`, `ip(7)`, `connect(2)`).
@@ -48,15 +50,19 @@ pub(super) fn meaning(code: i32) -> Option<Meaning> {
         10053 | 1236 => Meaning::Conn(Conn::Aborted),
         // WSAESHUTDOWN, ERROR_BROKEN_PIPE, ERROR_NO_DATA
         10058 | 109 | 232 => Meaning::Conn(Conn::BrokenPipe),
-        // WSAENOTCONN, ERROR_PIPE_NOT_CONNECTED
-        10057 | 233 => Meaning::Conn(Conn::NotConnected),
-        // WSAENETUNREACH, WSAEHOSTUNREACH, WSAEHOSTDOWN, ERROR_NETWORK_UNREACHABLE,
-        // ERROR_HOST_UNREACHABLE, ERROR_PORT_UNREACHABLE
-        10051 | 10065 | 10064 | 1231 | 1232 | 1234 => Meaning::Conn(Conn::Unreachable),
+        // WSAENOTCONN, ERROR_PIPE_NOT_CONNECTED, ERROR_NOT_CONNECTED
+        10057 | 233 | 2250 => Meaning::Conn(Conn::NotConnected),
+        // WSAENETUNREACH, WSAEHOSTUNREACH, WSAEHOSTDOWN, ERROR_BAD_NETPATH, ERROR_NETWORK_UNREACHABLE,
+        // ERROR_HOST_UNREACHABLE, ERROR_PROTOCOL_UNREACHABLE, ERROR_PORT_UNREACHABLE, ERROR_HOST_DOWN
+        10051 | 10065 | 10064 | 53 | 1231..=1234 | 1256 => Meaning::Conn(Conn::Unreachable),
         // WSAENETDOWN, WSAENETRESET
         10050 | 10052 => Meaning::Conn(Conn::NetworkDown),
         // WSAEADDRNOTAVAIL
         10049 => Meaning::Conn(Conn::AddressUnavailable),
+        // ERROR_VC_DISCONNECTED, ERROR_GRACEFUL_DISCONNECT
+        240 | 1226 => Meaning::Conn(Conn::Closed),
+        // ERROR_UNEXP_NET_ERR
+        59 => Meaning::Conn(Conn::Other),
         // WSAETIMEDOUT, ERROR_SEM_TIMEOUT
         10060 | 121 => Meaning::Conn(Conn::Timeout),
         // WSAHOST_NOT_FOUND, WSANO_DATA
@@ -69,7 +75,8 @@ pub(super) fn meaning(code: i32) -> Option<Meaning> {
         10013 | 5 | 10047 => Meaning::Connecting(Conn::Local, Outlook::Permanent),
         // WSAEADDRINUSE
         10048 => Meaning::Connecting(Conn::AddressUnavailable, Outlook::Transient),
-        _ => return None,
+        // More codes than these have a kind: that of a wait that was too long, above all.
+        _ => return by_kind(std::io::Error::from_raw_os_error(code).kind()),
     })
 }
 

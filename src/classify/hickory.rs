@@ -3,7 +3,9 @@
 use std::error::Error;
 
 use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::ProtoError;
 use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::serialize::binary::DecodeError;
 
 use super::context::Context;
 use super::walk::{Flow, cast};
@@ -35,6 +37,15 @@ fn outlook(error: &NetError) -> Outlook {
             Outlook::Permanent
         }
         NetError::Dns(DnsError::ResponseCode(ResponseCode::NXDomain)) => Outlook::Permanent,
+        // What was asked for is no name: an empty label, a character that there is not in names, too
+        // long. (A bad answer has other variants.)
+        NetError::Proto(
+            ProtoError::Message(_)
+            | ProtoError::Msg(_)
+            | ProtoError::Decode(
+                DecodeError::LabelBytesTooLong(_) | DecodeError::DomainNameTooLong(_),
+            ),
+        ) => Outlook::Permanent,
         _ => Outlook::Transient,
     }
 }

@@ -97,7 +97,7 @@ pub(super) const CONNECTION_KINDS: &[io::ErrorKind] = &[
     io::ErrorKind::TimedOut,
 ];
 
-fn by_kind(kind: io::ErrorKind) -> Option<Meaning> {
+pub(super) fn by_kind(kind: io::ErrorKind) -> Option<Meaning> {
     use ConnErrorKind as Conn;
     use io::ErrorKind as Io;
     Some(match kind {

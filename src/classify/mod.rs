@@ -222,9 +222,11 @@ mod reqwest;
 mod rumqttc;
 #[cfg(feature = "rustls")]
 mod rustls;
-#[cfg(any(feature = "sqlx", feature = "tokio-postgres"))]
+#[cfg(feature = "serde")]
+mod serde_json;
+#[cfg(any(feature = "sqlx", feature = "sqlx-0-8", feature = "tokio-postgres"))]
 mod sqlstate;
-#[cfg(feature = "sqlx")]
+#[cfg(any(feature = "sqlx", feature = "sqlx-0-8"))]
 mod sqlx;
 mod text;
 mod timeout;
@@ -245,14 +247,16 @@ pub(crate) use walk::{Recognizer, cast, steps, walk};
 
 use std::error::Error;
 
-/// Who is asked at every step, in this order. `dns` and `rustls` come before `io`, because (some of)
-/// their errors are `io::Error`s.
+/// Who is asked at every step, in this order. `dns`, `rustls` and `serde_json` come before `io`, because
+/// (some of) their errors are `io::Error`s.
 const FAMILIES: &[walk::Inspect] = &[
     own::inspect,
     timeout::inspect,
     dns::inspect,
     #[cfg(feature = "rustls")]
     rustls::inspect,
+    #[cfg(feature = "serde")]
+    serde_json::inspect,
     io::inspect,
     #[cfg(feature = "native-tls")]
     native_tls::inspect,
@@ -270,7 +274,7 @@ const FAMILIES: &[walk::Inspect] = &[
     hickory::inspect,
     #[cfg(feature = "redis")]
     redis::inspect,
-    #[cfg(feature = "sqlx")]
+    #[cfg(any(feature = "sqlx", feature = "sqlx-0-8"))]
     sqlx::inspect,
     #[cfg(feature = "tokio-postgres")]
     tokio_postgres::inspect,

@@ -10,6 +10,7 @@ use redis::{ErrorKind, RedisError};
 
 use super::ConnErrorKind;
 use super::context::Context;
+use super::text::Text;
 use super::walk::{Flow, cast};
 
 pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
@@ -25,7 +26,19 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
         _ if redis.is_connection_refusal() => context.note(ConnErrorKind::Refused),
         // With or without an io::Error below: the task of a shared connection has gone, say.
         _ if redis.is_connection_dropped() => context.note(ConnErrorKind::Closed),
+        ErrorKind::Parse if is_cut_off(redis) => {
+            context.note(ConnErrorKind::Closed);
+            return Flow::Stop;
+        }
         _ => {}
     }
     Flow::Next
+}
+
+/// Whether the stream ended within an answer. There is no predicate for it; the parser's text has a
+/// line that says so. (Of what came it shows but numbers.)
+fn is_cut_off(error: &RedisError) -> bool {
+    let text = Text::start_of(format_args!("{error}"));
+    let mut lines = text.as_bytes().split(|&byte| byte == b'\n');
+    lines.any(|line| line == b"Unexpected end of input")
 }

@@ -4,10 +4,11 @@
 //! the client follows redirects.
 
 use std::error::Error;
+use std::io;
 
 use super::ConnErrorKind;
 use super::context::Context;
-use super::walk::{Flow, cast, is_bounded};
+use super::walk::{Flow, cast, is_bounded, steps};
 
 /// What the client was at.
 enum Stage {
@@ -15,7 +16,7 @@ enum Stage {
     Other,
     /// Reading the answer.
     Decode,
-    /// Reading the caller's own body, unless the answer was being read.
+    /// Reading the caller's own body, or the answer's.
     Body,
     /// Anything else.
     Request,
@@ -38,20 +39,21 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
     if let Some(reqwest) = cast::<reqwest::Error>(error) {
         let is_timeout = || is_bounded(error) && reqwest.is_timeout();
         let is_dns = || is_bounded(error) && reqwest.is_dns();
-        return look(stage!(reqwest), is_timeout, is_dns, context);
+        return look(stage!(reqwest), error, is_timeout, is_dns, context);
     }
     #[cfg(feature = "reqwest-0-12")]
     if let Some(reqwest) = cast::<reqwest_0_12::Error>(error) {
         let is_timeout = || is_bounded(error) && reqwest.is_timeout();
         let is_dns = || false; // it has no such predicate, but passes on what the resolver said
-        return look(stage!(reqwest), is_timeout, is_dns, context);
+        return look(stage!(reqwest), error, is_timeout, is_dns, context);
     }
     Flow::Pass
 }
 
 fn look<'a>(
     stage: Stage,
-    is_timeout: impl FnOnce() -> bool,
+    error: &(dyn Error + 'static),
+    is_timeout: impl Fn() -> bool,
     is_dns: impl FnOnce() -> bool,
     context: &mut Context,
 ) -> Flow<'a> {
@@ -59,8 +61,10 @@ fn look<'a>(
         Stage::Other => return Flow::NotConn,
         // Either the content is bad, or the connection broke below it.
         Stage::Decode => context.set_content(true),
-        Stage::Body if !context.is_content() => return Flow::NotConn,
-        Stage::Body | Stage::Request => {}
+        Stage::Body if context.is_content() => {}
+        Stage::Body if is_lost_answer(error, &is_timeout) => context.set_content(true),
+        Stage::Body => return Flow::NotConn,
+        Stage::Request => {}
     }
     if is_timeout() {
         context.note(ConnErrorKind::Timeout);
@@ -70,6 +74,18 @@ fn look<'a>(
         context.note(ConnErrorKind::Dns);
     }
     Flow::Next
+}
+
+/// Whether it is an answer's body that broke, of an answer that was made an `http::Response`: its
+/// body is of the same type as the caller's own. But while a request is sent, an error of the
+/// caller's body comes below one of hyper's that says so (`is_user`), and without that, it has none of
+/// hyper's or of the client's timers below it.
+fn is_lost_answer(error: &(dyn Error + 'static), is_timeout: impl Fn() -> bool) -> bool {
+    match steps(error).find_map(cast::<hyper::Error>) {
+        Some(hyper) => !hyper.is_user(),
+        // Not the kind of an `io::Error`, which the predicate takes, too.
+        None => is_timeout() && !steps(error).any(|step| cast::<io::Error>(step).is_some()),
+    }
 }
 
 /// Whether it is an error of reqwest's, which follows redirects unless it is told not to.

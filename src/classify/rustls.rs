@@ -88,10 +88,16 @@ fn judge(error: &rustls::Error, connecting: bool) -> Option<Judgement> {
             InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
         ) if connecting => (Outlook::Permanent, false),
         Tls::AlertReceived(alert) => (alert::outlook(u8::from(*alert)), false),
-        // Mistakes of the configuration.
-        Tls::InvalidCertRevocationList(_) | Tls::InconsistentKeys(_) | Tls::BadMaxFragmentSize => {
-            return None;
-        }
+        // Mistakes of the configuration or of the program, and this machine's own trouble: no clock,
+        // no random numbers, a key that does not sign. (`General` has no other use in a client.)
+        Tls::InvalidCertRevocationList(_)
+        | Tls::InconsistentKeys(_)
+        | Tls::BadMaxFragmentSize
+        | Tls::General(_)
+        | Tls::HandshakeNotComplete
+        | Tls::EncryptError
+        | Tls::FailedToGetCurrentTime
+        | Tls::FailedToGetRandomBytes => return None,
         // Broken, oversized and unexpected records, and whatever comes with later versions.
         _ => (Outlook::Transient, false),
     };

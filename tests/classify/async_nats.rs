@@ -150,6 +150,33 @@ async fn no_acknowledgement_in_time() {
     assert_one_of(&acknowledged.unwrap_err(), &[Timeout], Maybe);
 }
 
+/// JetStream's calls each have an error of their own for it.
+#[tokio::test]
+async fn silence_of_jetstream() {
+    let Some((_server, address)) = server(&[]) else {
+        return;
+    };
+    let client = connect(url(address), LONG).await.unwrap();
+    let mut stream = async_nats::jetstream::new(client.clone());
+    stream.set_timeout(SHORT);
+    // Nobody is there who could answer.
+    let error = stream.create_stream("events").await.unwrap_err();
+    assert_eq!(classify(&error), None, "{error:?}");
+    let error = stream.create_stream("a b").await.unwrap_err();
+    assert_eq!(classify(&error), None, "{error:?}");
+    let _silent = client.subscribe("$JS.API.>").await.unwrap();
+    client.flush().await.unwrap();
+    let error = stream.create_stream("events").await.unwrap_err();
+    assert_one_of(&error, &[Timeout], Maybe);
+    let error = stream.query_account().await.unwrap_err();
+    assert_one_of(&error, &[Timeout], Maybe);
+    let error = stream.get_stream("events").await.map(|_| ()).unwrap_err();
+    assert_one_of(&error, &[Timeout], Maybe);
+    let error = stream.delete_stream("events").await;
+    let error = error.map(|_| ()).unwrap_err();
+    assert_one_of(&error, &[Timeout], Maybe);
+}
+
 #[tokio::test]
 async fn answers_and_mistakes_are_none_of_the_connections() {
     let Some((_server, address)) = server(&["--user", "robot", "--pass", "secret"]) else {

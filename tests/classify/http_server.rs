@@ -93,7 +93,11 @@ pub(crate) async fn closed() -> SocketAddr {
 }
 
 /// A request body that fails with what looks like a connection error.
-pub(crate) struct BadBody;
+pub(crate) struct BadBody(pub(crate) io::ErrorKind);
+
+impl BadBody {
+    pub(crate) const RESET: Self = Self(io::ErrorKind::ConnectionReset);
+}
 
 impl Body for BadBody {
     type Data = Bytes;
@@ -103,6 +107,6 @@ impl Body for BadBody {
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into())))
+        Poll::Ready(Some(Err(self.0.into())))
     }
 }

@@ -103,7 +103,7 @@ async fn an_answer_that_cannot_be_parsed_is_none_of_the_connections() {
 async fn the_callers_own_body_is_none_of_the_connections() {
     let server = Server::start(Answer::Silence).await;
     let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-    let request = Request::post(server.url()).body(BadBody).unwrap();
+    let request = Request::post(server.url()).body(BadBody::RESET).unwrap();
     let error = client.request(request).await.unwrap_err();
     assert_eq!(classify(&error), None, "{error:?}");
 }

@@ -78,6 +78,32 @@ fn text_is_no_evidence() {
     }
 }
 
+/// JSON that ends too early, as codecs pass it on: the frame that it was in did come.
+#[cfg(feature = "serde")]
+#[test]
+fn content_that_is_no_json() {
+    for text in ["[1, 2", "", "{", "\"a", "[1] 2", "no"] {
+        let error = serde_json::from_str::<serde_json::Value>(text).unwrap_err();
+        assert_eq!(classify(&error), None, "{error:?}");
+        let error = io::Error::from(error);
+        assert_eq!(classify(&error), None, "{error:?}");
+        assert_eq!(classify(&io::Error::other(error)), None);
+    }
+
+    /// A connection below the parser.
+    struct Lost;
+
+    impl io::Read for Lost {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+    }
+
+    let error = serde_json::from_reader::<_, serde_json::Value>(Lost).unwrap_err();
+    assert!(is_conn_error(&error), "{error:?}");
+    assert!(is_conn_error(&io::Error::other(error)));
+}
+
 /// The limits that the module's documentation names: nothing of the error is left to be seen.
 #[test]
 fn what_cannot_be_seen() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError, cmd};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tower_conn_retry::ConnErrorKind::{self, BrokenPipe, Closed, Dns, Refused, Reset, Timeout};
 use tower_conn_retry::{Sent, classify, is_conn_error};
@@ -149,6 +149,69 @@ async fn a_command_that_was_read_may_have_been_sent() {
     let error = async { ping(&mut connect(address).await?).await }.await;
     assert!(peer.await.unwrap() > 0);
     assert_one_of(&error.unwrap_err(), &[Closed, Reset, BrokenPipe]);
+}
+
+/// What comes of a GET whose answer is this, and then the end of the stream.
+async fn answered(bytes: &'static [u8]) -> RedisError {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut read = Vec::new();
+        let mut greeted = 0;
+        while !read.ends_with(b"key\r\n") {
+            read.push(stream.read_u8().await.unwrap());
+            // The client says who it is, in two commands.
+            let greetings = read.windows(7).filter(|word| *word == b"SETINFO").count();
+            if greetings > greeted {
+                greeted = greetings;
+                stream.write_all(b"+OK\r\n").await.unwrap();
+            }
+        }
+        stream.write_all(bytes).await.unwrap();
+    });
+    let mut connection = connect(address).await.unwrap();
+    let mut get = cmd("GET");
+    get.arg("key");
+    get.query_async::<String>(&mut connection)
+        .await
+        .unwrap_err()
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_off() {
+    for part in [
+        b"$5\r\nhal".as_slice(),
+        b"$5",
+        b"+hal",
+        b"*2\r\n+a\r\n",
+        b"-ERR hal",
+        b":1",
+        b"$28\r\nUnexpected end of",
+    ] {
+        assert_one_of(&answered(part).await, &[Closed, Reset, BrokenPipe]);
+    }
+    // Complete, and no answer.
+    for bad in [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n".as_slice(),
+        b":\r\n",
+        b":Unexpected end of input\r\n",
+        b"$x\r\n",
+        b"$-7\r\n",
+        b"*x\r\n",
+        b"_x\r\n",
+        b"#x\r\n",
+        b",x\r\n",
+        b"(x\r\n",
+        b"(\r\n",
+        b"$2\r\nlong\r\n",
+        b"+\xff\r\n",
+        b"-Unexpected end of input\r\n",
+        b"!26\r\nx\nUnexpected end of input\r\n",
+    ] {
+        let error = answered(bad).await;
+        assert!(!is_conn_error(&error), "{bad:?} {error:?}");
+    }
 }
 
 #[tokio::test]

@@ -113,7 +113,7 @@ async fn custom_resolvers() {
 #[tokio::test]
 async fn the_callers_own_body_is_none_of_the_connections() {
     let server = Server::start(Answer::Silence).await;
-    let request = client().post(server.url()).body(Body::wrap(BadBody));
+    let request = client().post(server.url()).body(Body::wrap(BadBody::RESET));
     let error = request.send().await.unwrap_err();
     assert_eq!(classify(&error), None, "{error:?}");
 }
@@ -121,13 +121,15 @@ async fn the_callers_own_body_is_none_of_the_connections() {
 /// Outside of a request, where no hyper error is around it.
 #[tokio::test]
 async fn a_body_by_itself_is_none_of_the_connections() {
-    let mut body = Body::wrap(BadBody);
-    let error = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx))
-        .await
-        .unwrap()
-        .unwrap_err();
-    assert!(error.is_body());
-    assert_eq!(classify(&error), None, "{error:?}");
+    for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::TimedOut] {
+        let mut body = Body::wrap(BadBody(kind));
+        let error = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx))
+            .await
+            .unwrap()
+            .unwrap_err();
+        assert!(error.is_body());
+        assert_eq!(classify(&error), None, "{error:?}");
+    }
 }
 
 /// What a decoder says of a truncated gzip that came in whole: the same chain, made without one.
@@ -216,6 +218,42 @@ async fn a_silent_answer_is_a_timeout() {
     let error = answer.bytes().await.unwrap_err();
     assert_is(&error, Timeout, Transient, Maybe);
 }
+
+/// As `http::Response`s, for tower-http's layers say.
+macro_rules! lost_bodies {
+    ($name:ident, $reqwest:ident) => {
+        #[tokio::test]
+        async fn $name() {
+            async fn read(request: $reqwest::RequestBuilder) -> $reqwest::Error {
+                let answer = request.send().await.unwrap();
+                let mut body = hyper::Response::<$reqwest::Body>::from(answer).into_body();
+                loop {
+                    let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+                    if let Err(error) = frame.unwrap() {
+                        assert!(error.is_body());
+                        return error;
+                    }
+                }
+            }
+            let client = $reqwest::Client::builder().no_proxy().build().unwrap();
+            for head in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
+                let text = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n5\r\nhello");
+                let server = Server::start(Answer::text(text.clone())).await;
+                let error = read(client.get(server.url())).await;
+                assert_is(&error, Closed, Transient, Maybe);
+
+                let server = Server::start(Answer::Stalls(text)).await;
+                let short = Duration::from_millis(100);
+                let error = read(client.get(server.url()).timeout(short)).await;
+                assert_is(&error, Timeout, Transient, Maybe);
+            }
+        }
+    };
+}
+
+lost_bodies!(a_lost_body_of_an_answer, reqwest);
+#[cfg(feature = "reqwest-0-12")]
+lost_bodies!(a_lost_body_of_an_answer_of_0_12, reqwest_0_12);
 
 #[tokio::test]
 async fn redirect_loops_are_none_of_the_connections() {

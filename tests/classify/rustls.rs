@@ -191,9 +191,24 @@ fn mistakes_of_the_configuration() {
     for error in [
         rustls::Error::BadMaxFragmentSize,
         rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch),
+        rustls::Error::HandshakeNotComplete,
+        rustls::Error::EncryptError,
+        // This machine's own.
+        rustls::Error::FailedToGetCurrentTime,
+        rustls::Error::FailedToGetRandomBytes,
     ] {
         assert_eq!(classify(&error), None, "{error:?}");
+        assert_eq!(classify(&io::Error::other(error)), None);
     }
+    let none = rustls::crypto::CryptoProvider {
+        cipher_suites: Vec::new(),
+        ..rustls::crypto::ring::default_provider()
+    };
+    let error = ClientConfig::builder_with_provider(Arc::new(none))
+        .with_safe_default_protocol_versions()
+        .unwrap_err();
+    assert!(matches!(error, rustls::Error::General(_)), "{error:?}");
+    assert_eq!(classify(&error), None, "{error:?}");
     let name = ServerName::try_from("not a name").unwrap_err();
     assert_eq!(classify(&name), None);
 }

@@ -39,10 +39,9 @@ fn through(proxy: String) -> Tunnelled {
 /// says nothing about the server.
 #[tokio::test]
 async fn a_tunnel_that_is_refused_is_a_failed_connect() {
-    for refusal in [
-        "HTTP/1.1 502 Bad Gateway\r\n\r\n",
-        "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
-        "",
+    for (refusal, kind) in [
+        ("HTTP/1.1 502 Bad Gateway\r\n\r\n", ConnErrorKind::Other),
+        ("", ConnErrorKind::Closed),
     ] {
         let service = layer().max_attempts(2).layer(through(proxy(refusal).await));
         let order = post("http://away.example/order".into(), "one");
@@ -50,11 +49,21 @@ async fn a_tunnel_that_is_refused_is_a_failed_connect() {
         assert_eq!(error.reason(), Reason::AttemptsExhausted, "{error:?}");
         assert_eq!((error.sent(), error.attempts()), (Sent::No, 2));
         let found = error.conn_error().unwrap();
-        assert_eq!(found.outlook(), Outlook::Transient);
+        assert_eq!((found.kind(), found.outlook()), (kind, Outlook::Transient));
         let status = service.links().status();
         let to = Destination::new("http://away.example");
         assert_eq!(status[0].destination(), &to);
     }
+}
+
+#[tokio::test]
+async fn wrong_credentials_for_a_tunnel_are_not_tried_again() {
+    let refusal = "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n";
+    let service = layer().max_attempts(2).layer(through(proxy(refusal).await));
+    let order = post("http://away.example/order".into(), "one");
+    let error = within(service.oneshot(order)).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::Permanent, "{error:?}");
+    assert_eq!((error.sent(), error.attempts()), (Sent::No, 1));
 }
 
 #[tokio::test]
