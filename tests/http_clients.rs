@@ -16,6 +16,8 @@ mod echo;
 #[path = "http_clients/origin.rs"]
 mod origin;
 
+#[path = "http_clients/closing.rs"]
+mod closing;
 #[path = "http_clients/goaways.rs"]
 mod goaways;
 #[path = "http_clients/http1.rs"]

@@ -55,7 +55,7 @@ where
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), SendError<B>>> {
         if self.is_closed() {
             let closed = ConnectionClosed::new(self.cause.get().cloned());
-            return Poll::Ready(Err(SendError::closed(closed.unordered())));
+            return Poll::Ready(Err(SendError::closed(closed.going_away())));
         }
         Poll::Ready(Ok(()))
     }
