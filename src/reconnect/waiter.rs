@@ -1,6 +1,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use tokio::time::{Sleep, sleep};
 use tower_service::Service;
@@ -17,11 +18,14 @@ pub(super) struct Waiter<M: Service<T>, T> {
     pub(super) patience: Option<Patience>,
 }
 
+/// Later than by so much timers don't come, unless the process had to wait.
+const LATE: Duration = Duration::from_millis(2);
+
 pub(super) struct Patience {
     /// Who is to go first.
     first: u64,
     sleep: Pin<Box<Sleep>>,
-    /// It has let all go first who were about to be polled.
+    /// It was late, and has let all go first who were about to be polled.
     yielded: bool,
 }
 
@@ -36,13 +40,13 @@ impl Patience {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         ready!(self.sleep.as_mut().poll(cx));
-        if self.yielded {
-            return Poll::Ready(());
+        let is_late = self.sleep.deadline().elapsed() > LATE;
+        if is_late && !std::mem::replace(&mut self.yielded, true) {
+            // Then so is whoever is to go first, perhaps: all that is ready is polled before this is again.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        // Where the whole process was late, so was whoever is to go first.
-        self.yielded = true;
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        Poll::Ready(())
     }
 }
 

@@ -115,13 +115,13 @@ impl ConnectionClosed {
     }
 
     /// The last request was answered, and so many still wait.
-    pub(super) fn well(waiting: usize) -> Self {
+    pub(crate) fn well(waiting: usize) -> Self {
         let how = How::Well(Arc::new(Heir::after(waiting)));
         Self { cause: None, how }
     }
 
     /// For one of those who wait, counted from the oldest.
-    pub(super) fn for_waiting(&self, number: usize) -> Self {
+    pub(crate) fn for_waiting(&self, number: usize) -> Self {
         let mut closed = self.clone();
         if let How::Well(heir) = &mut closed.how {
             *heir = Arc::new(heir.number(number));
