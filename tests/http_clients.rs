@@ -16,6 +16,8 @@ mod echo;
 #[path = "http_clients/origin.rs"]
 mod origin;
 
+#[path = "http_clients/closing.rs"]
+mod closing;
 #[path = "http_clients/endings.rs"]
 mod endings;
 #[path = "http_clients/goaways.rs"]

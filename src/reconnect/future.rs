@@ -97,6 +97,10 @@ where
                     let result = ready!(future.poll(cx)).map_err(Into::into);
                     generation.life.touch();
                     if let Err(error) = &result {
+                        if let Some(pending) = Pending::go_on(generation, &**error) {
+                            state.set(State::Pending { pending });
+                            continue;
+                        }
                         if classify(&**error).is_some() {
                             generation.call_failed();
                         }

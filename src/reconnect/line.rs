@@ -55,6 +55,11 @@ impl<M: Service<T>, T> Calls<M, T> {
         }
     }
 
+    /// Those who wait for a connection, unless nobody is left who could make one.
+    pub(super) fn shared(&self) -> Option<Arc<Shared<M, T>>> {
+        self.shared.upgrade()
+    }
+
     pub(super) fn has_failed_calls(&self) -> bool {
         self.failed.load(Ordering::Acquire)
     }

@@ -45,6 +45,10 @@
 //!   call, once. Only where others were waiting for answers on that connection, and have not heard of
 //!   its end yet or have failed while this call waited, it fails with them,
 //!   [not sent](crate::Sent::No): it would go past them otherwise.
+//! - **A connection that ends well is no failure.** An HTTP/1.1 connection (feature `hyper-conn`) that was
+//!   closed after an answer hands back the requests that wait on it. They go on to a new one, in their
+//!   order and before all who come later. That can't go on for ever: each of these connections has answered
+//!   a request. (If the last handle of the `Reconnect` is gone, they fail instead, not sent.)
 //!
 //! - **An old connection is not handed out either**, where [`max_age`](Reconnect::max_age) or
 //!   [`idle_timeout`](Reconnect::idle_timeout) say so: middleboxes forget connections.
@@ -68,7 +72,10 @@
 //! built on it.
 
 mod attempt;
+mod closed;
 mod future;
+#[cfg_attr(not(feature = "hyper-conn"), allow(dead_code))]
+mod heirs;
 mod life;
 mod line;
 mod pending;
@@ -78,4 +85,6 @@ mod waiter;
 mod waiters;
 
 pub use future::ResponseFuture;
+#[cfg(feature = "hyper-conn")]
+pub(crate) use heirs::Heir;
 pub use service::Reconnect;

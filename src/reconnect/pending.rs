@@ -1,12 +1,14 @@
+use std::error::Error;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tower_service::Service;
 
+use super::closed::heir;
 use super::line::{Generation, Place};
 use super::shared::{Lease, Shared};
 use super::waiter::Waiter;
-use crate::{BoxError, NotSent};
+use crate::{BoxError, NotSent, Unsent};
 
 /// A request that was not handed over yet.
 pub(super) struct Pending<M, T, Req>
@@ -64,6 +66,33 @@ where
             request: Some(request),
             shared: Arc::clone(shared),
         })
+    }
+
+    /// For a call that has waited on this connection, if that has ended well and the error hands the
+    /// request back: its failure is none.
+    #[cold]
+    pub(super) fn go_on(
+        generation: &Generation<M, T>,
+        error: &(dyn Error + 'static),
+    ) -> Option<Box<Self>>
+    where
+        Req: Send + 'static,
+    {
+        let heir = heir(error)?;
+        if generation.has_failed_calls() {
+            return None;
+        }
+        let shared = generation.shared()?;
+        let request = Unsent::find(error)?;
+        shared.ended_well(generation, heir);
+        let waiter = Waiter::at(&shared, heir.claim(&shared.waiters));
+        Some(Box::new(Self {
+            stage: Stage::Connecting {
+                waiter: Some(waiter),
+            },
+            request: Some(request),
+            shared,
+        }))
     }
 
     pub(super) fn stage(&self) -> &'static str {
@@ -144,6 +173,17 @@ where
                         let future = lease.conn.call(request);
                         return Poll::Ready(Ok((future, lease.generation.clone())));
                     };
+                    let error: BoxError = error.into();
+                    let heir = heir(&*error).filter(|_| !lease.generation.has_failed_calls());
+                    if let Some(heir) = heir {
+                        // Others were first on it, and were answered.
+                        shared.ended_well(&lease.generation, heir);
+                        let waiter = waiter.take().unwrap_or_else(|| Waiter::new(shared));
+                        *stage = Stage::Connecting {
+                            waiter: Some(waiter),
+                        };
+                        continue;
+                    }
                     *waiter = None;
                     *place = None;
                     if lease.fresh {

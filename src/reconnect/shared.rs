@@ -1,4 +1,3 @@
-use std::error::Error;
 use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -7,14 +6,12 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::attempt::Attempt;
+use super::closed::{heir, is_ordered};
+use super::heirs::Heir;
 use super::life::Limits;
 use super::line::{Calls, Generation};
 use super::waiter::Waiter;
 use super::waiters::{SharedError, Waiters};
-#[cfg(feature = "hyper-conn")]
-use crate::classify::{cast, steps};
-#[cfg(feature = "hyper-conn")]
-use crate::http::connection::ConnectionClosed;
 use crate::sync::{Mutex, MutexGuard};
 use crate::{BoxError, ConnectError};
 
@@ -144,6 +141,9 @@ impl<M: Service<T>, T> Shared<M, T> {
     /// Like [`retire`](Self::retire), for who found the connection dead before it took a request.
     pub(super) fn fell(&self, generation: Generation<M, T>, error: impl Into<BoxError>) {
         let error = error.into();
+        if let Some(heir) = heir(&*error) {
+            return self.ended_well(&generation, heir);
+        }
         if !is_ordered(&*error) {
             return self.retire(&generation);
         }
@@ -161,6 +161,13 @@ impl<M: Service<T>, T> Shared<M, T> {
         drop(generation);
         drop(state);
         drop((dead, former));
+    }
+
+    /// Like [`retire`](Self::retire), for a connection whose end is no failure. Those who waited on it
+    /// get their places before anybody else can take one.
+    pub(super) fn ended_well(&self, generation: &Generation<M, T>, heir: &Heir) {
+        heir.take_places(&self.waiters);
+        self.retire(generation);
     }
 
     /// Like [`retire`](Self::retire), for who waited for the connection and found it dead: that was
@@ -278,10 +285,10 @@ where
                 _expired = state.end_if_expired();
             }
             if let Some(live) = &state.live {
-                if patient && !self.waiters.is_first(place) {
+                if let Some(first) = self.waiters.first_before(place).filter(|_| patient) {
                     // Those who came first go first, if they are polled at all.
                     drop(state);
-                    ready!(waiter.poll_patience(cx));
+                    ready!(waiter.poll_patience(first, cx));
                     // Not again for each who comes after it.
                     self.waiters.pass_over(place);
                     patient = false;
@@ -310,17 +317,6 @@ where
             }
         }
     }
-}
-
-/// Whether a call that goes on to a new connection would go past those in flight on this one. Not on
-/// HTTP/2: there they may go on for long, after a GOAWAY.
-fn is_ordered(error: &(dyn Error + 'static)) -> bool {
-    #[cfg(feature = "hyper-conn")]
-    if let Some(closed) = steps(error).find_map(cast::<ConnectionClosed>) {
-        return closed.is_ordered();
-    }
-    let _ = error;
-    true
 }
 
 /// Somebody polls the attempt. It is put back whatever happens, a panic included.

@@ -1,6 +1,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use tokio::time::{Sleep, sleep};
 use tower_service::Service;
@@ -14,7 +15,39 @@ pub(super) struct Waiter<M: Service<T>, T> {
     pub(super) place: Option<u64>,
     pub(super) joined: bool,
     /// Runs while it lets others go first.
-    pub(super) patience: Option<Pin<Box<Sleep>>>,
+    pub(super) patience: Option<Patience>,
+}
+
+/// Later than by so much timers don't come, unless the process had to wait.
+const LATE: Duration = Duration::from_millis(2);
+
+pub(super) struct Patience {
+    /// Who is to go first.
+    first: u64,
+    sleep: Pin<Box<Sleep>>,
+    /// It was late, and has let all go first who were about to be polled.
+    yielded: bool,
+}
+
+impl Patience {
+    fn with(first: u64) -> Self {
+        Self {
+            first,
+            sleep: Box::pin(sleep(PATIENCE)),
+            yielded: false,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.sleep.as_mut().poll(cx));
+        let is_late = self.sleep.deadline().elapsed() > LATE;
+        if is_late && !std::mem::replace(&mut self.yielded, true) {
+            // Then so is whoever is to go first, perhaps: all that is ready is polled before this is again.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
 }
 
 impl<M: Service<T>, T> Waiter<M, T> {
@@ -29,12 +62,25 @@ impl<M: Service<T>, T> Waiter<M, T> {
         }
     }
 
-    /// Ready when it has waited long enough for those who came before it.
-    pub(super) fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let patience = self
-            .patience
-            .get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
-        patience.as_mut().poll(cx)
+    /// Takes over a place that was kept for it, or the last one.
+    pub(super) fn at(shared: &Arc<Shared<M, T>>, place: Option<u64>) -> Self {
+        match place {
+            None => Self::new(shared),
+            Some(_) => Self {
+                shared: Arc::clone(shared),
+                place,
+                joined: false,
+                patience: None,
+            },
+        }
+    }
+
+    /// Ready when it has waited long enough for this one, who is to go first. (It may let many go first,
+    /// on many connections where those are short, but each in its time.)
+    pub(super) fn poll_patience(&mut self, first: u64, cx: &mut Context<'_>) -> Poll<()> {
+        let patience = self.patience.take_if(|patience| patience.first == first);
+        let patience = patience.unwrap_or_else(|| Patience::with(first));
+        self.patience.insert(patience).poll(cx)
     }
 
     pub(super) fn leave(&mut self) {

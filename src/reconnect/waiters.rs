@@ -26,13 +26,28 @@ pub(super) struct Waiters {
     notified: AtomicBool,
 }
 
-#[derive(Default)]
 struct List {
     /// A waker is taken to be woken: whoever is polled then brings another one.
     waiting: BTreeMap<u64, Option<Waker>>,
     /// Those whose attempt failed, and who have not been told yet.
     failed: BTreeMap<u64, SharedError>,
+    /// No place is before this one.
+    first: u64,
+    /// No place is at this one or after it.
     next: u64,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        // In the middle: places are taken at both ends.
+        let middle = 1 << 63;
+        Self {
+            waiting: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            first: middle,
+            next: middle,
+        }
+    }
 }
 
 impl Waiters {
@@ -60,6 +75,18 @@ impl Waiters {
         list.waiting.insert(place, waker);
         self.len.store(list.waiting.len(), Ordering::Release);
         Ok(place)
+    }
+
+    /// Takes places before all others, for those that are wanted, in their order. Returns the first; the
+    /// others are next to it.
+    pub(super) fn take_first_places(&self, wanted: &[bool]) -> u64 {
+        let mut list = self.lock();
+        list.first -= wanted.len() as u64;
+        let first = list.first;
+        let places = (first..).zip(wanted).filter(|(_, wanted)| **wanted);
+        list.waiting.extend(places.map(|(place, _)| (place, None)));
+        self.len.store(list.waiting.len(), Ordering::Release);
+        first
     }
 
     /// The error of the attempt that was waited for, if it has failed since. The place is given up
@@ -96,12 +123,11 @@ impl Waiters {
         self.len.load(Ordering::Acquire) == 0
     }
 
-    /// Nobody who waits came before this place.
-    pub(super) fn is_first(&self, place: u64) -> bool {
-        match self.lock().waiting.first_key_value() {
-            Some((first, _)) => place <= *first,
-            None => true,
-        }
+    /// The first place, if it is before this one.
+    pub(super) fn first_before(&self, place: u64) -> Option<u64> {
+        let list = self.lock();
+        let (first, _) = list.waiting.first_key_value()?;
+        (*first < place).then_some(*first)
     }
 
     /// Notes for everybody who waits that the attempt they waited for has failed. Returns whom to

@@ -19,6 +19,8 @@ mod callers;
 mod links;
 mod peer;
 mod reconnects;
+#[cfg(feature = "hyper-conn")]
+mod successions;
 mod world;
 
 use std::time::Duration;

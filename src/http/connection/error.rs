@@ -7,6 +7,7 @@ use hyper::client::conn::TrySendError;
 
 use super::form::Undo;
 use crate::Unsent;
+use crate::reconnect::Heir;
 
 /// Why a connection did not answer a request.
 ///
@@ -87,24 +88,58 @@ impl<B: Send + 'static> Error for SendError<B> {
 pub struct ConnectionClosed {
     /// Shared by all who waited for their turn.
     cause: Option<Arc<hyper::Error>>,
-    ordered: bool,
+    how: How,
+}
+
+/// What it means for those who have waited, and who come now.
+#[derive(Debug, Clone)]
+enum How {
+    /// The requests in flight have failed, or may have.
+    Failed,
+    /// The requests in flight are in no order, and may go on: the peer has sent a GOAWAY.
+    GoingAway,
+    /// The last request was answered, nothing has failed: they go on to the next connection.
+    Well(Arc<Heir>),
 }
 
 impl ConnectionClosed {
     pub(super) fn new(cause: Option<Arc<hyper::Error>>) -> Self {
-        let ordered = true;
-        Self { cause, ordered }
+        let how = How::Failed;
+        Self { cause, how }
     }
 
     /// The requests in flight are in no order, and may go on: the peer has sent a GOAWAY.
-    pub(super) fn unordered(self) -> Self {
-        let ordered = false;
-        Self { ordered, ..self }
+    pub(super) fn going_away(self) -> Self {
+        let how = How::GoingAway;
+        Self { how, ..self }
+    }
+
+    /// The last request was answered, and so many still wait.
+    pub(crate) fn well(waiting: usize) -> Self {
+        let how = How::Well(Arc::new(Heir::after(waiting)));
+        Self { cause: None, how }
+    }
+
+    /// For one of those who wait, counted from the oldest.
+    pub(crate) fn for_waiting(&self, number: usize) -> Self {
+        let mut closed = self.clone();
+        if let How::Well(heir) = &mut closed.how {
+            *heir = Arc::new(heir.number(number));
+        }
+        closed
     }
 
     /// Whether a new request must not go past those in flight.
     pub(crate) fn is_ordered(&self) -> bool {
-        self.ordered
+        !matches!(self.how, How::GoingAway)
+    }
+
+    /// If it has ended well: who goes on to the next one.
+    pub(crate) fn heir(&self) -> Option<&Heir> {
+        match &self.how {
+            How::Well(heir) => Some(heir),
+            How::Failed | How::GoingAway => None,
+        }
     }
 }
 

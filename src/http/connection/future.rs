@@ -8,6 +8,7 @@ use hyper::client::conn::TrySendError;
 use hyper::{Request, Response};
 use tokio::sync::oneshot;
 
+use super::flight::Flight;
 use super::form::Undo;
 use super::queue::Queue;
 use super::{ConnectionClosed, SendError};
@@ -20,20 +21,23 @@ pub(super) struct Sending<B> {
 
 type Sent<B> = Result<Response<Incoming>, TrySendError<Request<B>>>;
 
+/// What its caller hears.
+pub(super) type Answer<B> = Result<Response<Incoming>, SendError<B>>;
+
 impl<B> Sending<B> {
     pub(super) fn new(future: impl Future<Output = Sent<B>> + Send + 'static, undo: Undo) -> Self {
         let future = Box::pin(future);
         Self { future, undo }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<Incoming>, SendError<B>>> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer<B>> {
         let sent = ready!(self.future.as_mut().poll(cx));
         Poll::Ready(sent.map_err(|error| SendError::from_hyper(error, self.undo.take())))
     }
 }
 
 /// What becomes of a request that has waited.
-pub(super) type Turn<B> = Result<Sending<B>, SendError<B>>;
+pub(super) type Turn<B> = Result<Flight<B>, SendError<B>>;
 
 /// The answer to a request, as far as its head: an HTTP connection's future.
 ///
@@ -48,7 +52,9 @@ enum State<B> {
         /// The connection lives on while somebody waits for it.
         _queue: Arc<Queue<B>>,
     },
-    /// Waits for the answer.
+    /// Waits for the answer: over HTTP/1.1, whose connection wants to know how it ends.
+    InFlight(Flight<B>),
+    /// The same over HTTP/2.
     Sent(Sending<B>),
     /// Was not sent, or is over.
     Failed(Option<SendError<B>>),
@@ -57,6 +63,10 @@ enum State<B> {
 impl<B> ResponseFuture<B> {
     pub(super) fn sent(sending: Sending<B>) -> Self {
         Self(State::Sent(sending))
+    }
+
+    pub(super) fn in_flight(flight: Flight<B>) -> Self {
+        Self(State::InFlight(flight))
     }
 
     pub(super) fn waiting(turn: oneshot::Receiver<Turn<B>>, queue: Arc<Queue<B>>) -> Self {
@@ -75,20 +85,21 @@ impl<B> ResponseFuture<B> {
 impl<B> Unpin for ResponseFuture<B> {}
 
 impl<B> Future for ResponseFuture<B> {
-    type Output = Result<Response<Incoming>, SendError<B>>;
+    type Output = Answer<B>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             let result = match &mut self.0 {
                 State::Waiting { turn, .. } => match ready!(Pin::new(turn).poll(cx)) {
-                    Ok(Ok(sending)) => {
-                        self.0 = State::Sent(sending);
+                    Ok(Ok(flight)) => {
+                        self.0 = State::InFlight(flight);
                         continue;
                     }
                     Ok(Err(error)) => Err(error),
                     // The queue answers all or is kept by them, so this can't be seen.
                     Err(_) => Err(SendError::closed(ConnectionClosed::new(None))),
                 },
+                State::InFlight(flight) => ready!(flight.poll(cx)),
                 State::Sent(sending) => ready!(sending.poll(cx)),
                 State::Failed(error) => Err(error.take().expect("polled after it was ready")),
             };
@@ -102,7 +113,7 @@ impl<B> fmt::Debug for ResponseFuture<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.0 {
             State::Waiting { .. } => "waiting",
-            State::Sent(_) => "sent",
+            State::InFlight(_) | State::Sent(_) => "sent",
             State::Failed(_) => "failed",
         };
         f.debug_struct("ResponseFuture")

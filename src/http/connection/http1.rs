@@ -1,21 +1,22 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::SendRequest;
 use hyper::{Request, Response};
 use tower_service::Service;
 
-use super::queue::Queue;
+use super::queue::{Ending, Queue, Verdict};
 use super::{ResponseFuture, SendError};
 
 /// An HTTP/1.1 connection. All clones share it.
 ///
 /// It takes one request at a time; the others wait their turn, in the order of the calls. A caller
 /// that is dropped or not polled meanwhile is in nobody's way. `poll_ready` never waits, and fails
-/// when the connection is over.
+/// when the connection is over. Those who wait then get their requests back; if it was over after an
+/// answer, [`Reconnect`](crate::Reconnect) goes on with them to the next one.
 ///
 /// The connection is closed when the last clone is dropped and the last answer is over.
 pub struct Http1Connection<B> {
@@ -27,7 +28,8 @@ impl<B> Http1Connection<B> {
     pub(super) fn new<F>(sender: SendRequest<B>, connection: F) -> (Self, Driver<F, B>) {
         let queue = Queue::new(sender);
         let driver = Driver {
-            connection: Box::pin(connection),
+            connection: Some(Box::pin(connection)),
+            ending: None,
             queue: Arc::downgrade(&queue),
         };
         (Self { queue }, driver)
@@ -74,7 +76,9 @@ impl<B> fmt::Debug for Http1Connection<B> {
 
 /// The connection's task.
 pub(super) struct Driver<F, B> {
-    connection: Pin<Box<F>>,
+    /// `None` when it is over.
+    connection: Option<Pin<Box<F>>>,
+    ending: Option<Ending<B>>,
     /// Not kept by the task: without it the connection ends by itself.
     queue: Weak<Queue<B>>,
 }
@@ -87,19 +91,24 @@ where
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // First, so that it can say whether it is ready for a request.
-        let polled = self.connection.as_mut().poll(cx);
-        let queue = self.queue.upgrade();
-        match (polled, queue) {
-            (Poll::Pending, queue) => {
+        if let Some(connection) = &mut self.connection {
+            // First, so that it can say whether it is ready for a request.
+            let polled = connection.as_mut().poll(cx);
+            let queue = self.queue.upgrade();
+            let Poll::Ready(result) = polled else {
                 queue.inspect(|queue| queue.poll(cx));
-                Poll::Pending
-            }
-            (Poll::Ready(result), queue) => {
-                queue.inspect(|queue| queue.close(result.err()));
-                Poll::Ready(())
-            }
+                return Poll::Pending;
+            };
+            self.ending = queue.map(|queue| queue.end(result));
+            // What was in flight is decided from here on.
+            self.connection = None;
         }
+        if let Some(ending) = &mut self.ending {
+            let verdict = ready!(ending.poll(cx));
+            let queue = self.queue.upgrade();
+            queue.inspect(|queue| queue.close(verdict));
+        }
+        Poll::Ready(())
     }
 }
 
@@ -107,7 +116,7 @@ impl<F, B> Drop for Driver<F, B> {
     fn drop(&mut self) {
         // The task was dropped, perhaps with its runtime. If it is just over, that was said before.
         if let Some(queue) = self.queue.upgrade() {
-            queue.close(None);
+            queue.close(Verdict::Failed(None));
         }
     }
 }

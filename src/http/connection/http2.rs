@@ -57,7 +57,7 @@ impl<B> State<B> {
     }
 
     fn closed(&self) -> ConnectionClosed {
-        ConnectionClosed::new(self.cause.clone()).unordered()
+        ConnectionClosed::new(self.cause.clone()).going_away()
     }
 }
 

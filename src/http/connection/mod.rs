@@ -37,12 +37,21 @@
 //!
 //! | the connection ends | HTTP/1.1 | HTTP/2 |
 //! |---|---|---|
-//! | while the request waits for its turn | handed back | handed back |
+//! | while the request waits for its turn, after an answer | handed back, and `Reconnect` goes on to the next connection | |
+//! | while the request waits for its turn, else | handed back | handed back |
 //! | before anything of it was written | handed back | handed back |
 //! | later | may have been sent | may have been sent |
 //! | by GOAWAY, before the request | | handed back |
 //! | by GOAWAY, the stream is above its last | | not processed, but hyper has dropped the request: replayed if there is a copy |
 //! | by GOAWAY, the stream is not above its last | | it is answered |
+//!
+//! A server may close an HTTP/1.1 connection whenever it has answered, after each answer even: that is no
+//! failure of those who wait. [`Reconnect`] makes the next connection and puts them on it, in the order of the
+//! calls; the layer hears nothing of it. It goes by the answer before them: that has said that it was the
+//! connection's last (`Connection: close`, HTTP/1.0 without keep-alive, a body that ends with the
+//! connection), or had no body. (Whether a body was read to its end hyper does not tell. So where a connection
+//! ends without a word after an answer with a body, they fail with it, provably not sent.) Where a request
+//! was in flight, or none was answered, it is a failure, and the layer's backoff limits the attempts.
 //!
 //! What a GOAWAY says is proof here only because all tasks of an HTTP/2 connection run one at a time,
 //! under a lock of the connection's own. With hyper (as of 1.12) as it is elsewhere it is
@@ -73,6 +82,7 @@
 mod connect;
 mod error;
 mod executor;
+mod flight;
 mod form;
 mod future;
 mod http1;

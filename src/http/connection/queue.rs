@@ -5,13 +5,14 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use hyper::Request;
 use hyper::body::Body;
 use hyper::client::conn::http1::SendRequest;
 use tokio::sync::oneshot;
 
+use super::flight::{Flight, Watch};
 use super::form::origin_form;
 use super::future::{Sending, Turn};
 use super::{ConnectionClosed, ResponseFuture, SendError};
@@ -23,6 +24,10 @@ struct State<B> {
     sender: SendRequest<B>,
     /// Oldest first.
     waiting: VecDeque<Waiting<B>>,
+    /// The last request that was sent.
+    flight: Option<Watch<B>>,
+    /// hyper's connection is over, and the task looks how it has ended.
+    ending: bool,
     /// Wakes the connection's task.
     task: Option<Waker>,
     closed: Option<ConnectionClosed>,
@@ -38,6 +43,8 @@ impl<B> Queue<B> {
         Arc::new(Self(Mutex::new(State {
             sender,
             waiting: VecDeque::new(),
+            flight: None,
+            ending: false,
             task: None,
             closed: None,
         })))
@@ -47,20 +54,36 @@ impl<B> Queue<B> {
     pub(super) fn closed(&self) -> Option<ConnectionClosed> {
         let state = self.lock();
         match &state.closed {
-            None if state.sender.is_closed() => Some(ConnectionClosed::new(None)),
+            None if state.sender.is_closed() && !state.ending => Some(ConnectionClosed::new(None)),
             closed => closed.clone(),
         }
     }
 
-    /// The connection's task is over, or gone. Whoever waits gets the request back.
-    pub(super) fn close(&self, cause: Option<hyper::Error>) {
+    /// hyper's connection is over. New requests wait until it is clear how it has ended.
+    pub(super) fn end(&self, result: hyper::Result<()>) -> Ending<B> {
         let mut state = self.lock();
-        let closed = ConnectionClosed::new(cause.map(Arc::new));
-        let closed = state.closed.get_or_insert(closed).clone();
+        state.ending = true;
+        Ending {
+            flight: state.flight.take(),
+            result,
+        }
+    }
+
+    /// It is clear now, or the connection's task is gone. Whoever waits gets the request back.
+    pub(super) fn close(&self, verdict: Verdict) {
+        let mut state = self.lock();
+        if state.closed.is_some() {
+            return;
+        }
         let waiting = std::mem::take(&mut state.waiting);
+        let closed = match verdict {
+            Verdict::Well => ConnectionClosed::well(waiting.len()),
+            Verdict::Failed(cause) => ConnectionClosed::new(cause.map(Arc::new)),
+        };
+        state.closed = Some(closed.clone());
         drop(state);
-        for Waiting { request, turn } in waiting {
-            let _ = turn.send(Err(SendError::unsent(request, closed.clone())));
+        for (number, Waiting { request, turn }) in waiting.into_iter().enumerate() {
+            let _ = turn.send(Err(SendError::unsent(request, closed.for_waiting(number))));
         }
     }
 
@@ -77,8 +100,8 @@ impl<B: Body + Send + 'static> Queue<B> {
             let error = SendError::unsent(request, closed.clone());
             return ResponseFuture::failed(error);
         }
-        if state.waiting.is_empty() && state.sender.is_ready() {
-            return ResponseFuture::sent(state.send(request));
+        if state.waiting.is_empty() && state.sender.is_ready() && !state.ending {
+            return ResponseFuture::in_flight(state.send(request));
         }
         let (turn, turned) = oneshot::channel();
         state.waiting.push_back(Waiting { request, turn });
@@ -120,8 +143,40 @@ impl<B: Body + Send + 'static> Queue<B> {
 
 impl<B: Body + Send + 'static> State<B> {
     /// The sender is ready.
-    fn send(&mut self, mut request: Request<B>) -> Sending<B> {
+    fn send(&mut self, mut request: Request<B>) -> Flight<B> {
         let undo = origin_form(&mut request);
-        Sending::new(self.sender.try_send_request(request), undo)
+        let sending = Sending::new(self.sender.try_send_request(request), undo);
+        let (watch, flight) = Watch::next(self.flight.take(), sending);
+        self.flight = Some(watch);
+        flight
+    }
+}
+
+/// A connection that is over, when it is not clear yet how it has ended.
+pub(super) struct Ending<B> {
+    flight: Option<Watch<B>>,
+    result: hyper::Result<()>,
+}
+
+/// How a connection has ended.
+pub(super) enum Verdict {
+    /// After an answer.
+    Well,
+    /// With a request in flight, or without having answered any, or nobody knows.
+    Failed(Option<hyper::Error>),
+}
+
+impl<B> Ending<B> {
+    /// To be polled when hyper's connection was dropped.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
+        let well = match &self.flight {
+            None => false,
+            Some(flight) => ready!(flight.poll_well(cx)),
+        };
+        let result = std::mem::replace(&mut self.result, Ok(()));
+        Poll::Ready(match result {
+            Ok(()) if well => Verdict::Well,
+            result => Verdict::Failed(result.err()),
+        })
     }
 }
