@@ -5,7 +5,8 @@
 //! `anyhow::Error` without context once it is boxed; some libraries' errors have no `source()` at
 //! all. What they hold can't be reached then. But both their texts are made of its texts, and that
 //! is looked for: what std itself writes *now* for such an error has to be part of `Display` and of
-//! `Debug`, and its two texts must not be mixed up.
+//! `Debug`, and its two texts must not be mixed up. So it goes for the few errors that are nothing but
+//! [constants](super::constants) of their libraries.
 //!
 //! A message, a peer's perhaps, can't pass for it. A derived `Debug` puts it in quotes. One that is
 //! written by hand may not, but shows the same text as `Display`, where an `io::Error`'s are not the
@@ -96,7 +97,7 @@ impl Shown {
 
     /// The kind of an `io::Error` inside that has no errno.
     fn kind(&self) -> Option<io::ErrorKind> {
-        // Nearly all errors have neither.
+        // Nearly all errors have none of them.
         [b"Kind(".as_slice(), b"Custom {", b"Error {"]
             .iter()
             .find_map(|part| find_unquoted(self.debug(), part))?;

@@ -132,7 +132,7 @@
 //!   of the *outer* type helps, but not with a boxed `anyhow::Error`: its type can't be named. Give that
 //!   one a context, or let the service's error be the library's own.
 //! - Whether what a peer says instead of TLS is its first word, or a damaged record later on, where nothing
-//!   around rustls's error tells (tokio-rustls by itself, and in tokio-tungstenite, redis and lapin): it counts
+//!   around rustls's error tells (tokio-rustls by itself, and in tokio-tungstenite, redis, lapin and ureq): it counts
 //!   as [`Transient`](Outlook::Transient), unless a [`ConnectError`](crate::ConnectError) around it says more.
 //! - What sqlx's PostgreSQL says of its server's severity, if the text of that type changes: then nothing that
 //!   the server says is proof.
