@@ -18,6 +18,8 @@ mod classify {
 
     #[cfg(feature = "_tests")]
     mod async_nats;
+    #[cfg(feature = "_tests")]
+    mod curl;
     #[cfg(all(feature = "h2", feature = "hyper"))]
     mod h2;
     #[cfg(feature = "hickory")]
@@ -36,6 +38,8 @@ mod classify {
     mod process;
     #[cfg(feature = "hyper-util")]
     mod proxies;
+    #[cfg(feature = "_tests")]
+    mod quinn;
     #[cfg(feature = "_tests")]
     mod redis;
     #[cfg(feature = "reqwest")]

@@ -47,6 +47,9 @@
 //! | PostgreSQL, as FATAL or PANIC: SQLSTATE 57P01, 57P02, 57P05, class 08; AMQP: 320 (connection forced); MQTT 5: a server that is busy or shuts down | [`Closed`] | transient |
 //! | PostgreSQL, as FATAL or PANIC: SQLSTATE 57P03, 53300 (a server that takes no connection); MQTT: a server that is not available | [`Refused`] | transient |
 //! | AMQP: no heartbeat; MQTT: no answer to a ping; NATS: no answer to a request, no acknowledgement | [`Timeout`] | transient |
+//! | a proxy that wants credentials for a tunnel (hyper-util's connectors) | [`Other`] | permanent |
+//! | QUIC: a connection that either side closed; that the server refused; of which it knows nothing any more | [`Closed`]; [`Refused`]; [`Reset`] | transient |
+//! | curl: a failed connect, of which it tells no more | [`Other`] | transient |
 //!
 //! The `io::ErrorKind`s and the Windows codes of the same meaning count in the same way. What is
 //! found further in wins over what is found further out, because libraries make up outer kinds.
@@ -54,7 +57,9 @@
 //! Not connection errors, among others: EBADF, EINVAL, bad URLs, redirect loops, a status code,
 //! an answer that can't be parsed or decoded, whatever a statement raises in a database (a function can
 //! raise any SQLSTATE, as an ERROR, and may have committed before), and any error that the caller's own
-//! request body or parameter produced, even if that is a reset connection.
+//! request body or parameter produced, even if that is a reset connection. Where content comes in frames of
+//! its own, one that is cut short within an intact frame is known for what it is in the errors of
+//! serde_json (feature `serde`) only: see [below](#what-cant-be-seen).
 //!
 //! # The proof
 //!
@@ -85,7 +90,7 @@
 //! - with ureq 2, minreq or attohttpc, a resolver's or a handshake's error may be about the name that a
 //!   server gave which has read the request. Give those requests a type that says so,
 //!   [`may_redirect`](crate::Replayable::may_redirect), or turn redirects off.
-//! - nothing is proof in the errors of redis, ureq 3, lapin, and rumqttc's event loop.
+//! - nothing is proof in the errors of redis, ureq 3, lapin, curl, quinn, and rumqttc's event loop.
 //! - hyper's clients are told of a received GOAWAY now and then although their request is on its way
 //!   (on several threads; hyper 1.12). The error does not show it, so this module goes by the protocol;
 //!   the layer takes a request that failed with a GOAWAY as [`Sent::Maybe`]. Not so on this crate's own
@@ -139,25 +144,58 @@
 //! - What TLS said over HTTP/2, except for the alerts and the damaged records of rustls: h2 keeps
 //!   only the text.
 //! - Whether the caller's own body broke, in ureq: its errors look like the connection's.
+//! - Whether the stream ended or only the content, in what a decoder says that calls either an
+//!   `UnexpectedEof`: of a truncated gzip in good framing (flate2, tower-http's `Decompression`), of
+//!   bincode 1 or rmp-serde. Where the frames are known to be intact, a policy can say no:
+//!
+//!   ```
+//!   use std::error::Error;
+//!   use tower_conn_retry::{ConnError, ConnErrorPolicy, RetryOnConnErr};
+//!   # #[derive(Debug)]
+//!   # struct DecodeError;
+//!   # impl std::fmt::Display for DecodeError {
+//!   #     fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { Ok(()) }
+//!   # }
+//!   # impl Error for DecodeError {}
+//!
+//!   struct Policy;
+//!
+//!   impl<Req> ConnErrorPolicy<Req> for Policy {
+//!       fn classify(&self, error: &(dyn Error + 'static)) -> Option<ConnError> {
+//!           if error.is::<DecodeError>() {
+//!               return None; // whatever is below it
+//!           }
+//!           tower_conn_retry::classify(error)
+//!       }
+//!   }
+//!
+//!   let layer = RetryOnConnErr::new().policy(Policy);
+//!   # let _: RetryOnConnErr<_> = layer;
+//!   ```
 //! - What a client says only by a variant or a predicate of its own, without a source. These take a
 //!   recogniser each, too:
 //!
 //! | client | what is not seen | how it says so |
 //! |---|---|---|
-//! | jsonrpsee | silence | `ClientError::RequestTimeout` (`RestartNeeded` comes for bad answers, too) |
+//! | jsonrpsee | silence; half an answer | `ClientError::RequestTimeout` (`RestartNeeded` comes for bad answers, too); `Malformed`, `Rejected` with 200 |
 //! | fred | all | `Error::kind()`: `IO`, `Timeout`, `Canceled` |
 //! | ldap3 | closed | `LdapError::ResultRecv`, `OpSend` |
 //! | tarpc | closed; silence | `RpcError::Shutdown`; `DeadlineExceeded` |
 //! | tokio-modbus | closed | an `io::Error` of whatever errno came last |
-//! | isahc, curl | all | `ErrorKind`, or the `curl::Error` below it |
 //! | lettre | closed | `Error::is_response()` with the text `incomplete response` below |
 //! | mongodb | no server in time | `ErrorKind::ServerSelection` |
 //! | scylla | closed while connecting | `BrokenConnectionErrorKind` |
 //! | tiberius | all after connecting | `Error::Io` with its `kind` |
 //! | hyper before 1.0 | silence | `is_timeout()` |
 //! | bb8, deadpool | no connection in time (bb8: for any reason, a wrong password too) | `RunError::TimedOut`; `PoolError::Timeout` |
-//! | quinn, eventsource-client | closed; silence | `ConnectionError`; `Error::UnexpectedEof`, `TimedOut` |
-//! | async-imap, russh | closed; silence | `Error::ConnectionLost`; `Error::Disconnect`, `InactivityTimeout` |
+//! | awc | most | `SendRequestError` |
+//! | diesel-async | closed | `ConnectionError::BadConnection`, `DatabaseErrorKind::ClosedConnection` |
+//! | async-imap | closed | `Error::ConnectionLost` |
+//! | russh | closed | `Error::Disconnect`, `HUP`, `SendError` |
+//! | h3 | all | `ConnectionError`, `StreamError` |
+//! | tokio-socks | what a SOCKS proxy says | `Error`, by its variants |
+//! | tokio-websockets, zeromq, eventsource-client | closed | their `Error`, by its variants |
+//! | async-nats's object store | silence | `TimedOut` of its errors' kinds |
 //! | redis before 1.0 | most | `is_io_error()`, `is_timeout()` |
 //! | attohttpc, other blocking clients | a socket's own timeout | `io::ErrorKind::WouldBlock` |
 //!
@@ -176,9 +214,11 @@
 //! [`Dns`]: ConnErrorKind::Dns
 //! [`Tls`]: ConnErrorKind::Tls
 //! [`Local`]: ConnErrorKind::Local
+//! [`Other`]: ConnErrorKind::Other
 
 #[cfg(any(
     feature = "native-tls",
+    feature = "quinn",
     feature = "rustls",
     feature = "tokio-tungstenite",
     feature = "ureq"
@@ -189,6 +229,8 @@ mod async_nats;
 mod conn_error;
 mod constants;
 mod context;
+#[cfg(feature = "curl")]
+mod curl;
 mod dns;
 mod errno;
 mod gai;
@@ -214,6 +256,8 @@ mod native_tls;
 #[cfg_attr(any(target_os = "windows", target_vendor = "apple"), allow(dead_code))]
 mod openssl_reason;
 mod own;
+#[cfg(feature = "quinn")]
+mod quinn;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(any(feature = "reqwest", feature = "reqwest-0-12"))]
@@ -288,6 +332,10 @@ const FAMILIES: &[walk::Inspect] = &[
     lapin::inspect,
     #[cfg(feature = "rumqttc")]
     rumqttc::inspect,
+    #[cfg(feature = "curl")]
+    curl::inspect,
+    #[cfg(feature = "quinn")]
+    quinn::inspect,
 ];
 
 /// Whether it comes from a client that may have followed redirects, whatever the request's type says:

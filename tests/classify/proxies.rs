@@ -23,10 +23,10 @@ async fn proxy(answers: &'static [&'static [u8]], reset: bool) -> Uri {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        stream.read(&mut [0; 4096]).await.unwrap();
+        let _read = stream.read(&mut [0; 4096]).await.unwrap();
         for (n, answer) in answers.iter().enumerate() {
             if n > 0 {
-                stream.read(&mut [0; 4096]).await.unwrap();
+                let _read = stream.read(&mut [0; 4096]).await.unwrap();
             }
             stream.write_all(answer).await.unwrap();
         }
