@@ -10,6 +10,7 @@ mod outbox {
     mod cancel;
     mod close;
     mod delivery;
+    mod drop_oldest;
     mod faults;
     mod room;
     mod stress;

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use super::by_destination::ByDestination;
 use super::keeper::Ack;
+use super::oldest::Oldest;
 use super::slot::Slot;
 use super::store::Message;
 use super::tickets::Tickets;
@@ -27,13 +28,15 @@ pub(super) struct Book<Req> {
     pub(super) puts: usize,
     /// Messages that are no longer counted, and that the store still has.
     pub(super) removing: usize,
+    /// If those are dropped.
+    pub(super) oldest: Option<Oldest>,
 }
 
 /// A message for which there is no room yet.
 pub(super) struct Waiting<Req> {
     pub(super) message: Message<Req>,
     /// To its caller.
-    pub(super) ack: Ack,
+    pub(super) ack: Ack<Req>,
 }
 
 /// The messages for one destination.
@@ -57,6 +60,8 @@ pub(super) struct Line {
     pub(super) slots: BTreeMap<Ticket, Arc<Slot>>,
     /// Are no longer counted, but may have been read.
     pub(super) gone: Tickets,
+    /// Those that may still be in the store when its worker, which reads, gets its answer.
+    pub(super) going: Tickets,
 }
 
 impl Line {
@@ -70,10 +75,17 @@ impl Line {
     /// Its worker has read so far.
     pub(super) fn has_read(&mut self, read: Option<Ticket>) {
         self.reading = false;
+        self.going.clear();
         self.read = read;
         if let Some(ticket) = self.during.take() {
             self.came(ticket);
         }
+    }
+
+    /// Its worker reads: what it finds knows of all that are gone.
+    pub(super) fn reads(&mut self) {
+        self.reading = true;
+        self.going = std::mem::take(&mut self.gone);
     }
 
     /// Its worker begins from the first message again. What is on its way is not started again.
@@ -116,9 +128,14 @@ impl Line {
         size.saturating_add(std::mem::take(&mut self.bytes))
     }
 
+    /// Is no longer counted.
+    pub(super) fn is_gone(&self, ticket: Ticket) -> bool {
+        self.gone.contains(ticket) || self.going.contains(ticket)
+    }
+
     /// Neither on its way nor gone.
     pub(super) fn waits(&self, ticket: Ticket) -> bool {
-        !self.gone.contains(ticket)
+        !self.is_gone(ticket)
             && self.current != Some(ticket)
             && self.slots.get(&ticket).is_none_or(|slot| slot.waits())
     }
@@ -135,22 +152,48 @@ impl<Req> Default for Book<Req> {
             workers: 0,
             puts: 0,
             removing: 0,
+            oldest: None,
         }
     }
 }
 
 impl<Req> Book<Req> {
     pub(super) fn has_room(&self, limits: &Limits, size: usize) -> bool {
-        limits.have_room(self.len, self.bytes, size)
+        match &self.oldest {
+            Some(oldest) => oldest.can_store(limits, size),
+            None => limits.have_room(self.len, self.bytes, size),
+        }
+    }
+
+    /// How many messages are in the store, and how large they are, if the oldest are dropped.
+    pub(super) fn stored(&self) -> (usize, usize) {
+        let oldest = self.oldest.as_ref();
+        oldest.map_or((0, 0), |oldest| oldest.stored_of(self.len, self.bytes))
+    }
+
+    /// The store has not taken a message.
+    pub(super) fn not_stored(&mut self, destination: &Destination, size: usize) {
+        if let Some(oldest) = &mut self.oldest {
+            oldest.arrived(size);
+        }
+        self.subtract(destination, size);
+    }
+
+    /// A line without messages ends.
+    pub(super) fn end(&mut self, destination: &Destination) {
+        self.lines.remove(destination);
+        if let Some(oldest) = &mut self.oldest {
+            oldest.forget(destination);
+        }
     }
 
     /// The first who waits for room, if there is some.
     pub(super) fn next_in(&mut self, limits: &Limits) -> Option<Waiting<Req>> {
-        let first = self.room.first_entry()?;
-        let size = first.get().message.size;
-        limits
-            .have_room(self.len, self.bytes, size)
-            .then(|| first.remove())
+        let (_, first) = self.room.first_key_value()?;
+        if !self.has_room(limits, first.message.size) {
+            return None;
+        }
+        Some(self.room.pop_first()?.1)
     }
 
     /// Nothing is left, not even in the store.
@@ -163,6 +206,9 @@ impl<Req> Book<Req> {
         self.len += 1;
         self.bytes += size;
         self.puts += 1;
+        if let Some(oldest) = &mut self.oldest {
+            oldest.counted(size);
+        }
         let is_new = !self.lines.contains_key(destination);
         let line = self.lines.entry(destination.clone()).or_default();
         line.len += 1;

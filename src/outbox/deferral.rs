@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::oneshot::error::RecvError;
 
-use super::keeper::Answer;
+use super::keeper::{Answer, Refusal};
 use super::put::Put;
 use super::shared::Shared;
 use super::store::Message;
@@ -26,7 +26,7 @@ pub struct Undelivered<Req> {
 /// What the future of a call has that may be deferred.
 pub struct Deferral<Req: Send + 'static> {
     outbox: Arc<Shared<Req>>,
-    step: Step,
+    step: Step<Req>,
     /// What is put in if the call's future is dropped.
     guard: Option<Box<Message<Req>>>,
     /// It may be done twice.
@@ -36,11 +36,11 @@ pub struct Deferral<Req: Send + 'static> {
 /// Nothing in it is pinned.
 impl<Req: Send + 'static> Unpin for Deferral<Req> {}
 
-enum Step {
+enum Step<Req> {
     Attempting,
     /// Its message waits for room, or has been let in.
-    Room(Answer, Ticket, Error),
-    Storing(Answer, Ticket, Error),
+    Room(Answer<Req>, Ticket, Error),
+    Storing(Answer<Req>, Ticket, Error),
     Over(Error),
     Told,
 }
@@ -186,20 +186,25 @@ impl<Req: Send + 'static> Deferral<Req> {
 }
 
 /// What became of the message.
-fn told(answer: Result<Result<(), Reason>, RecvError>, ticket: Ticket, error: Error) -> Error {
+fn told<Req>(
+    answer: Result<Result<(), Refusal<Req>>, RecvError>,
+    ticket: Ticket,
+    error: Error,
+) -> Error {
     match answer {
         Ok(Ok(())) => error.deferred(ticket),
-        Ok(Err(reason)) => error.because(reason),
-        Err(_) => error.because(Reason::NotStored),
+        Ok(Err(Refusal::Full(_))) => error.because(Reason::QueueFull),
+        Ok(Err(Refusal::Closed(_))) => error.because(Reason::Closed),
+        Ok(Err(Refusal::NotStored)) | Err(_) => error.because(Reason::NotStored),
     }
 }
 
 impl<Req: Send + 'static> Deferral<Req> {
     /// Does not wait for what the store says. Who says that it can't finds nobody, or was heard here.
-    fn leave(&self, mut answer: Answer, ticket: Ticket) {
+    fn leave(&self, mut answer: Answer<Req>, ticket: Ticket) {
         answer.close();
-        if let Ok(Err(Reason::NotStored)) = answer.try_recv() {
-            self.was_not_stored(ticket);
+        if let Ok(Err(refusal)) = answer.try_recv() {
+            self.outbox.nobody_hears(ticket, refusal);
         }
     }
 
@@ -224,7 +229,7 @@ impl<Req: Send + 'static> Drop for Deferral<Req> {
             return;
         };
         if message.maybe_sent && !self.idempotent {
-            return self.outbox.bury_unstored(message, Outcome::Refused);
+            return self.outbox.bury_uncounted(message, Outcome::Refused);
         }
         let ticket = message.ticket;
         match self.outbox.put(message, false) {
@@ -232,7 +237,7 @@ impl<Req: Send + 'static> Drop for Deferral<Req> {
             Put::Storing(answer) | Put::Waits(answer) => self.leave(answer, ticket),
             Put::NotStored => self.was_not_stored(ticket),
             Put::Full(message) | Put::Closed(message) => {
-                self.outbox.bury_unstored(message, Outcome::Dropped);
+                self.outbox.bury_uncounted(message, Outcome::Dropped);
             }
         }
     }

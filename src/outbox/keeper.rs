@@ -1,15 +1,16 @@
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::shared::Shared;
 use super::store::{Changes, Message, Store};
+use super::trim::{Came, Removes};
 use super::unwind::unwind;
 use super::{OutboxError, Ticket};
-use crate::{BoxError, Destination, Reason};
+use crate::{BoxError, Destination};
 
 /// Takes the messages to and from a [`Store`]: at once if that does not block, else through a thread
 /// that makes one commit of all that has come in meanwhile.
@@ -22,7 +23,7 @@ pub(super) enum Keeper<Req> {
 pub(super) type Found<Req> = (Ticket, Result<Message<Req>, BoxError>);
 
 pub(super) enum Job<Req> {
-    Put(Message<Req>, Ack),
+    Put(Message<Req>, Ack<Req>),
     Remove(Vec<(Destination, Ticket)>),
     Read {
         destination: Destination,
@@ -30,8 +31,6 @@ pub(super) enum Job<Req> {
         most: usize,
         found: oneshot::Sender<Result<Vec<Found<Req>>, BoxError>>,
     },
-    /// There may be more than there should be.
-    Trim,
     /// The last one. Answered when the store is gone.
     End(oneshot::Sender<()>),
 }
@@ -39,9 +38,16 @@ pub(super) enum Job<Req> {
 /// Gives the outbox to the thread.
 type Start<Req> = oneshot::Sender<Weak<Shared<Req>>>;
 
+/// Why a message does not come in. It is handed back, if it is still there.
+pub(super) enum Refusal<Req> {
+    NotStored,
+    Closed(Box<Message<Req>>),
+    Full(Box<Message<Req>>),
+}
+
 /// Tells a caller what became of a message, and how he hears of it.
-pub(super) type Ack = oneshot::Sender<Result<(), Reason>>;
-pub(super) type Answer = oneshot::Receiver<Result<(), Reason>>;
+pub(super) type Ack<Req> = oneshot::Sender<Result<(), Refusal<Req>>>;
+pub(super) type Answer<Req> = oneshot::Receiver<Result<(), Refusal<Req>>>;
 
 /// What becomes of removals.
 #[derive(Debug, PartialEq, Eq)]
@@ -187,9 +193,9 @@ struct Thread<Req> {
     outbox: Weak<Shared<Req>>,
     /// The last time of the outbox that is known.
     clock: Duration,
-    puts: Vec<(Message<Req>, Ack)>,
+    puts: Vec<(Message<Req>, Ack<Req>)>,
     /// Those that could not be removed yet are not there for readers.
-    removes: HashSet<(Destination, Ticket)>,
+    removes: Removes,
     /// How many were to be removed, to be told when they are.
     owed: usize,
     end: Option<oneshot::Sender<()>>,
@@ -202,7 +208,7 @@ impl<Req: Send + 'static> Thread<Req> {
             outbox,
             clock: Duration::ZERO,
             puts: Vec::new(),
-            removes: HashSet::new(),
+            removes: Removes::new(),
             owed: 0,
             end: None,
         }
@@ -268,12 +274,20 @@ impl<Req: Send + 'static> Thread<Req> {
             Ok(()) => {
                 self.removes.clear();
                 let removed = std::mem::take(&mut self.owed);
-                if let Some(outbox) = outbox.filter(|_| removed > 0) {
+                let Some(outbox) = outbox else {
+                    return;
+                };
+                if removed > 0 {
                     outbox.removed(removed);
                 }
-                for ack in acks {
-                    let _ = ack.send(Ok(()));
+                let mut refused = self.make_room(&outbox, &sizes);
+                for (ack, (_, ticket, _)) in acks.into_iter().zip(sizes) {
+                    let refused = refused.remove(&ticket);
+                    let answer = refused.map_or(Ok(()), |it| Err(Refusal::Full(Box::new(it))));
+                    outbox.tell_caller(ack, ticket, answer);
                 }
+                // What was dropped for them.
+                self.commit();
             }
             Err(_) => {
                 for (ack, (destination, ticket, size)) in acks.into_iter().zip(sizes) {
@@ -283,11 +297,26 @@ impl<Req: Send + 'static> Thread<Req> {
         }
     }
 
+    /// Drops the oldest, if there are too many with those that have come. Which of those did not stay.
+    fn make_room(
+        &mut self,
+        outbox: &Arc<Shared<Req>>,
+        came: &[Came],
+    ) -> HashMap<Ticket, Message<Req>> {
+        if came.is_empty() || !outbox.drops_oldest() {
+            return HashMap::new();
+        }
+        let dropped = outbox.make_room(&mut *self.store, came, &self.removes);
+        self.remove(dropped.gone);
+        let refused = dropped.refused.into_iter();
+        refused.map(|message| (message.ticket, message)).collect()
+    }
+
     /// The store does not take it. Whoever hears of it must find it uncounted.
-    fn refuse(&self, ack: Ack, destination: &Destination, ticket: Ticket, size: usize) {
+    fn refuse(&self, ack: Ack<Req>, destination: &Destination, ticket: Ticket, size: usize) {
         if let Some(outbox) = self.outbox.upgrade() {
-            outbox.gone(destination, size);
-            outbox.tell_caller(ack, ticket, false);
+            outbox.not_stored(destination, size);
+            outbox.tell_caller(ack, ticket, Err(Refusal::NotStored));
         }
     }
 
@@ -302,13 +331,6 @@ impl<Req: Send + 'static> Thread<Req> {
                 let read = unwind(|| self.read(&destination, after, most));
                 let read = read.unwrap_or_else(|| Err("the store has panicked".into()));
                 let _ = found.send(read);
-            }
-            Job::Trim => {
-                if let Some(outbox) = self.outbox.upgrade() {
-                    let gone = outbox.trim(&mut *self.store);
-                    self.remove(gone);
-                    self.commit();
-                }
             }
             Job::End(ended) => self.end = Some(ended),
             Job::Put(..) | Job::Remove(_) => {}

@@ -103,7 +103,18 @@
 //! An outbox has [limits](OutboxBuilder::limits) of its own, in number and bytes, and says what happens
 //! [when it is full](OutboxBuilder::when_full). With [`WhenFull::Wait`](crate::WhenFull::Wait) the
 //! calls get room in their order: a large message waits until it fits, and those behind it wait with it; one that
-//! is larger than all that the outbox may own is refused at once. [`give_up_after`](crate::RetryOnConnErr::give_up_after) is for calls:
+//! is larger than all that the outbox may own is refused at once.
+//!
+//! With [`WhenFull::DropOldest`](crate::WhenFull::DropOldest) the oldest that wait make room, never one whose
+//! attempt is in flight. A call whose own message would have to go (all others are on their way, say) fails
+//! with [`Reason::QueueFull`](crate::Reason::QueueFull), and nothing is dropped for it. A message is counted
+//! as soon as it comes, and makes others go when it is stored: until then it is beyond the limits. What is
+//! being stored on disk is itself within them, so that [`len`](Outbox::len) and [`bytes`](Outbox::bytes) are
+//! never more than twice the limits (plus what a former process left beyond them, until the first
+//! message is stored). Calls beyond that wait until the disk has kept up; what comes from callers
+//! who are gone ([`survive_cancel`](OutboxBuilder::survive_cancel)) is dropped.
+//!
+//! [`give_up_after`](crate::RetryOnConnErr::give_up_after) is for calls:
 //! what the outbox owns it keeps until [`max_age`](OutboxBuilder::max_age), which has no end by default. Ages
 //! are measured while the outbox is open and the machine awake; no date is read. Up to 32 messages of a
 //! destination are under way at once.
@@ -152,6 +163,7 @@ mod handle;
 mod keeper;
 mod meanwhile;
 mod memory;
+mod oldest;
 mod order;
 mod put;
 mod receipt;

@@ -5,22 +5,31 @@ use std::sync::{Arc, MutexGuard};
 use tokio::sync::oneshot;
 
 use super::book::{Book, Waiting};
-use super::keeper::{Ack, Answer, Job, Keeper};
+use super::keeper::{Ack, Answer, Job, Keeper, Refusal};
 use super::shared::Shared;
 use super::store::{Changes, Message, Store};
+use super::trim::Removes;
 use super::unwind::unwind;
 use super::{Outcome, Receipt, Ticket};
-use crate::{Destination, Reason, WhenFull};
+use crate::{Destination, WhenFull};
 
 /// What becomes of a message that is put in.
 pub(super) enum Put<Req> {
     Stored,
-    Storing(Answer),
+    Storing(Answer<Req>),
     NotStored,
     /// It waits for room.
-    Waits(Answer),
+    Waits(Answer<Req>),
     Full(Message<Req>),
     Closed(Message<Req>),
+}
+
+/// What becomes of a message that is kept here.
+enum Kept<Req> {
+    Stored,
+    NotStored,
+    /// The oldest are dropped, and it is one of them.
+    Full(Message<Req>),
 }
 
 impl<Req: Send + 'static> Shared<Req> {
@@ -36,9 +45,12 @@ impl<Req: Send + 'static> Shared<Req> {
             return Put::Full(message);
         }
         let full = !book.has_room(limits, size);
-        match self.settings.when_full {
-            WhenFull::Reject if full => return Put::Full(message),
-            WhenFull::Wait if full || book.room.range(..ticket).next().is_some() => {
+        let is_behind = || book.room.range(..ticket).next().is_some();
+        match (self.settings.when_full, &self.keeper) {
+            (WhenFull::Reject, _) if full => return Put::Full(message),
+            // Who stores here is not quicker than the store.
+            (WhenFull::DropOldest, Keeper::Here(_)) => {}
+            (WhenFull::Wait | WhenFull::DropOldest, _) if full || is_behind() => {
                 if !may_wait {
                     return Put::Full(message);
                 }
@@ -50,15 +62,16 @@ impl<Req: Send + 'static> Shared<Req> {
         }
         let is_new = self.count(&mut book, &message);
         drop(book);
-        let put = match &self.keeper {
+        match &self.keeper {
             Keeper::Here(_) => {
                 let destination = message.destination.clone();
                 match self.keep_here(message, is_new) {
-                    true => Put::Stored,
-                    false => {
-                        self.gone(&destination, size);
+                    Kept::Stored => Put::Stored,
+                    Kept::NotStored => {
+                        self.not_stored(&destination, size);
                         Put::NotStored
                     }
+                    Kept::Full(message) => Put::Full(message),
                 }
             }
             Keeper::Thread(_) => {
@@ -66,22 +79,7 @@ impl<Req: Send + 'static> Shared<Req> {
                 self.keep_there(message, is_new, ack);
                 Put::Storing(answer)
             }
-        };
-        if full {
-            // The thread does it when it has stored this one.
-            self.keeper.send(Job::Trim);
-            self.keeper.here(|store| {
-                let changes = Changes {
-                    put: Vec::new(),
-                    remove: self.trim(store),
-                    clock: self.clock(),
-                };
-                let number = changes.remove.len();
-                let _ = unwind(|| store.commit(changes));
-                self.removed(number);
-            });
         }
-        put
     }
 
     /// Whether it is the first of its line.
@@ -94,20 +92,47 @@ impl<Req: Send + 'static> Shared<Req> {
         is_new
     }
 
-    fn keep_here(self: &Arc<Self>, message: Message<Req>, is_new: bool) -> bool {
+    fn keep_here(self: &Arc<Self>, message: Message<Req>, is_new: bool) -> Kept<Req> {
         let (destination, ticket) = (message.destination.clone(), message.ticket);
+        let kept = self.keeper.here(|store| self.store_here(store, message));
+        self.arrived(&destination, ticket, is_new);
+        kept.unwrap_or(Kept::NotStored)
+    }
+
+    fn store_here(
+        self: &Arc<Self>,
+        store: &mut dyn Store<Req>,
+        message: Message<Req>,
+    ) -> Kept<Req> {
+        let drops = self.drops_oldest();
+        let came = drops.then(|| (message.destination.clone(), message.ticket, message.size));
         let changes = Changes {
             put: vec![message],
             remove: Vec::new(),
             clock: self.clock(),
         };
-        let here = |store: &mut dyn Store<Req>| unwind(|| store.commit(changes));
-        let stored = matches!(self.keeper.here(here).flatten(), Some(Ok(())));
-        self.arrived(&destination, ticket, is_new);
-        stored
+        if !matches!(unwind(|| store.commit(changes)), Some(Ok(()))) {
+            return Kept::NotStored;
+        }
+        let Some(came) = came else {
+            return Kept::Stored;
+        };
+        let mut dropped = self.make_room(store, &[came], &Removes::new());
+        let number = dropped.gone.len();
+        if number > 0 {
+            let changes = Changes {
+                put: Vec::new(),
+                remove: dropped.gone,
+                clock: self.clock(),
+            };
+            let _ = unwind(|| store.commit(changes));
+            self.removed(number);
+        }
+        let refused = dropped.refused.pop();
+        refused.map_or(Kept::Stored, Kept::Full)
     }
 
-    fn keep_there(self: &Arc<Self>, message: Message<Req>, is_new: bool, ack: Ack) {
+    fn keep_there(self: &Arc<Self>, message: Message<Req>, is_new: bool, ack: Ack<Req>) {
         let (destination, ticket) = (message.destination.clone(), message.ticket);
         self.keeper.send(Job::Put(message, ack));
         self.arrived(&destination, ticket, is_new);
@@ -131,6 +156,13 @@ impl<Req: Send + 'static> Shared<Req> {
         self.let_in(book);
     }
 
+    /// The store has not taken a message.
+    pub(super) fn not_stored(self: &Arc<Self>, destination: &Destination, size: usize) {
+        let mut book = self.book();
+        book.not_stored(destination, size);
+        self.let_in(book);
+    }
+
     /// Does not wait for room any more. `None` if it has come in already.
     pub(super) fn take_back(self: &Arc<Self>, ticket: Ticket) -> Option<Message<Req>> {
         let mut book = self.book();
@@ -151,11 +183,11 @@ impl<Req: Send + 'static> Shared<Req> {
             } else {
                 let Message { ticket, size, .. } = message;
                 let destination = message.destination.clone();
-                let stored = self.keep_here(message, is_new);
-                if !stored {
-                    self.book().subtract(&destination, size);
+                let kept = self.keep_here(message, is_new);
+                if let Kept::NotStored = kept {
+                    self.book().not_stored(&destination, size);
                 }
-                self.tell_caller(ack, ticket, stored);
+                self.tell_caller(ack, ticket, kept.into());
             }
             book = self.book();
         }
@@ -166,16 +198,39 @@ impl<Req: Send + 'static> Shared<Req> {
         }
     }
 
-    /// If it was not stored, it is uncounted.
-    pub(super) fn tell_caller(&self, ack: Ack, ticket: Ticket, stored: bool) {
-        let answer = if stored {
-            Ok(())
-        } else {
-            Err(Reason::NotStored)
-        };
-        if ack.send(answer).is_err() && !stored {
-            let outcome = Outcome::NotStored;
-            self.tell(Receipt { ticket, outcome });
+    /// If it did not come in, it is uncounted.
+    pub(super) fn tell_caller(
+        &self,
+        ack: Ack<Req>,
+        ticket: Ticket,
+        answer: Result<(), Refusal<Req>>,
+    ) {
+        if let Err(Err(refusal)) = ack.send(answer) {
+            self.nobody_hears(ticket, refusal);
+        }
+    }
+
+    /// The caller is gone. What should survive him is not lost without a word.
+    pub(super) fn nobody_hears(&self, ticket: Ticket, refusal: Refusal<Req>) {
+        match refusal {
+            Refusal::NotStored => {
+                let outcome = Outcome::NotStored;
+                self.tell(Receipt { ticket, outcome });
+            }
+            Refusal::Closed(_) if !self.settings.survive_cancel => {}
+            Refusal::Closed(message) | Refusal::Full(message) => {
+                self.bury_uncounted(*message, Outcome::Dropped);
+            }
+        }
+    }
+}
+
+impl<Req> From<Kept<Req>> for Result<(), Refusal<Req>> {
+    fn from(kept: Kept<Req>) -> Self {
+        match kept {
+            Kept::Stored => Ok(()),
+            Kept::NotStored => Err(Refusal::NotStored),
+            Kept::Full(message) => Err(Refusal::Full(Box::new(message))),
         }
     }
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
-use super::book::Book;
-use super::keeper::{Keeper, Removal};
+use super::book::{Book, Waiting};
+use super::keeper::{Keeper, Refusal, Removal};
+use super::oldest::Oldest;
 use super::store::{Message, Store};
 use super::unwind::unwind;
 use super::{DeadLetter, OutboxError, Outcome, Receipt, Ticket};
 use crate::link::Table;
-use crate::{Destination, Error, Limits, Reason, WhenFull};
+use crate::{Destination, Error, Limits, WhenFull};
 
 /// What all handles of an outbox share, and its workers.
 pub(crate) struct Shared<Req> {
@@ -64,6 +65,9 @@ impl<Req: Send + 'static> Shared<Req> {
             book.bytes += bytes;
             let line = book.lines.entry(destination).or_default();
             (line.len, line.bytes) = (len, bytes);
+        }
+        if settings.when_full == WhenFull::DropOldest {
+            book.oldest = Some(Oldest::new(book.lines.keys().cloned().collect()));
         }
         let (keeper, start) = Keeper::new(store)?;
         let shared = Arc::new(Self {
@@ -131,8 +135,8 @@ impl<Req: Send + 'static> Shared<Req> {
         self.left(&destination, size, Receipt { ticket, outcome });
     }
 
-    /// A message was never in the outbox, and has no caller any more.
-    pub(super) fn bury_unstored(&self, message: Message<Req>, outcome: Outcome) {
+    /// A message is not counted (it has no caller any more), or will not be in a moment.
+    pub(super) fn bury_uncounted(&self, message: Message<Req>, outcome: Outcome) {
         let ticket = message.ticket;
         self.add_dead(message, outcome, None);
         self.tell(Receipt { ticket, outcome });
@@ -202,8 +206,8 @@ impl<Req: Send + 'static> Shared<Req> {
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         let room = std::mem::take(&mut self.book().room);
-        for waiting in room.into_values() {
-            let _ = waiting.ack.send(Err(Reason::Closed));
+        for (ticket, Waiting { message, ack }) in room {
+            self.tell_caller(ack, ticket, Err(Refusal::Closed(Box::new(message))));
         }
     }
 
