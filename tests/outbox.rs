@@ -9,6 +9,7 @@ mod outbox {
     mod bounds;
     mod cancel;
     mod close;
+    mod dead;
     mod delivery;
     mod drop_oldest;
     mod faults;

@@ -1,17 +1,18 @@
 //! Who has how many messages where.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use super::Ticket;
 use super::by_destination::ByDestination;
+use super::dead::DeadLetters;
 use super::keeper::Ack;
 use super::oldest::Oldest;
 use super::slot::Slot;
 use super::store::Message;
 use super::tickets::Tickets;
-use super::{DeadLetter, Ticket};
 use crate::{Destination, Limits};
 
 /// What is behind the lock of an outbox.
@@ -21,7 +22,7 @@ pub(super) struct Book<Req> {
     pub(super) lines: HashMap<Destination, Line, ByDestination>,
     /// Callers who wait for room.
     pub(super) room: BTreeMap<Ticket, Waiting<Req>>,
-    pub(super) dead: VecDeque<DeadLetter<Req>>,
+    pub(super) dead: DeadLetters<Req>,
     /// Workers that have not ended.
     pub(super) workers: usize,
     /// Messages that are counted, and that the keeper has not got yet.
@@ -148,7 +149,7 @@ impl<Req> Default for Book<Req> {
             bytes: 0,
             lines: HashMap::default(),
             room: BTreeMap::new(),
-            dead: VecDeque::new(),
+            dead: DeadLetters::new(),
             workers: 0,
             puts: 0,
             removing: 0,

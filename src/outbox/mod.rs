@@ -38,8 +38,10 @@
 //! | its future is dropped | is gone, unless it was just being stored; with [`survive_cancel`](OutboxBuilder::survive_cancel) it is the outbox's | maybe |
 //!
 //! A message leaves the outbox when the service has answered, never when it was written. Each that leaves
-//! has a [`Receipt`]; one that will not be delivered is among the
-//! [dead letters](Outbox::dead_letters), unless it could not be read any more.
+//! has a [`Receipt`]; one that will not be delivered becomes a [dead letter](Outbox::dead_letters), with its
+//! request, unless it could not be read any more. Dead letters that nobody takes stay in memory, within limits
+//! as large as the outbox's: of more the oldest are lost, and [counted](Outbox::lost_letters).
+//! [`next_dead_letter`](Outbox::next_dead_letter) gives each as it comes.
 //!
 //! # At least once
 //!
@@ -153,6 +155,7 @@ mod book;
 mod builder;
 mod by_destination;
 mod codec;
+mod dead;
 mod deferral;
 #[cfg(feature = "outbox-disk")]
 #[cfg_attr(docsrs, doc(cfg(feature = "outbox-disk")))]

@@ -30,6 +30,8 @@ pub(crate) struct Shared<Req> {
     pub(super) stopped: AtomicBool,
     /// It has become empty, or a worker has ended.
     pub(super) changed: Notify,
+    /// There is a dead letter.
+    died: Notify,
     attached: OnceLock<Attached<Req>>,
 }
 
@@ -81,6 +83,7 @@ impl<Req: Send + 'static> Shared<Req> {
             closed: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             changed: Notify::new(),
+            died: Notify::new(),
             attached: OnceLock::new(),
         });
         if let Some(start) = start {
@@ -147,17 +150,31 @@ impl<Req: Send + 'static> Shared<Req> {
             ticket: message.ticket,
             destination: message.destination,
             request: message.request,
+            size: message.size,
             outcome,
             error,
         };
-        let mut book = self.book();
-        book.dead.push_back(letter);
-        let old = match self.settings.limits.have_room(book.dead.len() - 1, 0, 0) {
-            true => None,
-            false => book.dead.pop_front(),
-        };
-        drop(book);
-        drop(old);
+        let lost = self.book().dead.push(letter, &self.settings.limits);
+        self.died.notify_one();
+        unwind(|| drop(lost));
+    }
+
+    /// Waits for the next dead letter.
+    pub(super) async fn next_dead(&self) -> DeadLetter<Req> {
+        loop {
+            let (letter, is_last) = {
+                let mut book = self.book();
+                (book.dead.pop(), book.dead.is_empty())
+            };
+            if !is_last {
+                // Who waits beside this one may have been woken with it, or not.
+                self.died.notify_one();
+            }
+            match letter {
+                Some(letter) => return letter,
+                None => self.died.notified().await,
+            }
+        }
     }
 
     pub(super) fn tell(&self, receipt: Receipt) {
