@@ -12,8 +12,11 @@ mod outbox {
     mod dead;
     mod delivery;
     mod drop_oldest;
+    mod drop_stress;
     mod faults;
+    mod items;
     mod room;
+    mod slow_store;
     mod stress;
 
     use tokio::sync::broadcast;

@@ -175,7 +175,7 @@ impl<Req> Book<Req> {
     /// The store has not taken a message.
     pub(super) fn not_stored(&mut self, destination: &Destination, size: usize) {
         if let Some(oldest) = &mut self.oldest {
-            oldest.arrived(size);
+            oldest.not_stored(size);
         }
         self.subtract(destination, size);
     }

@@ -16,8 +16,27 @@ pub(super) struct Oldest {
     /// Nobody has looked at these.
     unseen: Vec<Destination>,
     /// Messages that are counted, and that the store does not have yet.
-    storing: usize,
-    storing_bytes: usize,
+    storing: Amount,
+    /// Those of them that it has got, and for which room is being made.
+    landing: Amount,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Amount {
+    len: usize,
+    bytes: usize,
+}
+
+impl Amount {
+    fn add(&mut self, size: usize) {
+        self.len += 1;
+        self.bytes = self.bytes.saturating_add(size);
+    }
+
+    fn subtract(&mut self, other: Self) {
+        self.len = self.len.saturating_sub(other.len);
+        self.bytes = self.bytes.saturating_sub(other.bytes);
+    }
 }
 
 /// What is known of a line.
@@ -42,29 +61,40 @@ impl Oldest {
 
     /// A message is counted.
     pub(super) fn counted(&mut self, size: usize) {
-        self.storing += 1;
-        self.storing_bytes = self.storing_bytes.saturating_add(size);
+        self.storing.add(size);
     }
 
-    /// Whether it is stored, or the store has refused it: no longer on its way there.
-    pub(super) fn arrived(&mut self, size: usize) {
-        self.storing = self.storing.saturating_sub(1);
-        self.storing_bytes = self.storing_bytes.saturating_sub(size);
+    /// The store has refused it.
+    pub(super) fn not_stored(&mut self, size: usize) {
+        self.storing.subtract(Amount {
+            len: 1,
+            bytes: size,
+        });
+    }
+
+    /// There is room for those that were stored.
+    pub(super) fn landed(&mut self) {
+        let landed = std::mem::take(&mut self.landing);
+        self.storing.subtract(landed);
     }
 
     /// What is on its way to the store has limits of its own, as large as those of the outbox.
     pub(super) fn can_store(&self, limits: &Limits, size: usize) -> bool {
-        limits.have_room(self.storing, self.storing_bytes, size)
+        limits.have_room(self.storing.len, self.storing.bytes, size)
     }
 
     /// How many of so many messages are in the store, and how large they are.
     pub(super) fn stored_of(&self, len: usize, bytes: usize) -> (usize, usize) {
-        let bytes = bytes.saturating_sub(self.storing_bytes);
-        (len.saturating_sub(self.storing), bytes)
+        let mut stored = Amount { len, bytes };
+        let mut storing = self.storing;
+        storing.subtract(self.landing);
+        stored.subtract(storing);
+        (stored.len, stored.bytes)
     }
 
-    /// A message is in the store.
-    pub(super) fn stored(&mut self, destination: &Destination, ticket: Ticket) {
+    /// A message is in the store. Until there is room for it, it is as one that is not.
+    pub(super) fn stored(&mut self, destination: &Destination, ticket: Ticket, size: usize) {
+        self.landing.add(size);
         let new = || Seen {
             all: true,
             ..Seen::default()
@@ -147,7 +177,7 @@ mod tests {
         let mut oldest = Oldest::default();
         let line = Destination::new("a");
         for ticket in [5, 6, 7, 3, 8] {
-            oldest.stored(&line, Ticket::new(ticket));
+            oldest.stored(&line, Ticket::new(ticket), 1);
         }
         assert_eq!(known(&oldest), [3, 5]);
         assert!(oldest.is_last(&line, Ticket::new(5)));
@@ -163,11 +193,11 @@ mod tests {
     fn one_that_comes_when_all_are_known_is_known() {
         let mut oldest = Oldest::default();
         let line = Destination::new("a");
-        oldest.stored(&line, Ticket::new(1));
+        oldest.stored(&line, Ticket::new(1), 1);
         oldest.found(&line, None);
         oldest.remove(Ticket::new(1));
-        oldest.stored(&line, Ticket::new(2));
-        oldest.stored(&line, Ticket::new(3));
+        oldest.stored(&line, Ticket::new(2), 1);
+        oldest.stored(&line, Ticket::new(3), 1);
         assert_eq!(known(&oldest), [2]);
     }
 
@@ -175,7 +205,7 @@ mod tests {
     fn what_is_there_from_before_comes_before_what_is_new() {
         let line = Destination::new("a");
         let mut oldest = Oldest::new(vec![line.clone()]);
-        oldest.stored(&line, Ticket::new(9));
+        oldest.stored(&line, Ticket::new(9), 1);
         assert_eq!(known(&oldest), [0; 0]);
         assert_eq!(oldest.take_unseen(), std::slice::from_ref(&line));
         oldest.found(&line, Some(Ticket::new(2)));

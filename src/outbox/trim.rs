@@ -51,8 +51,7 @@ impl<Req: Send + 'static> Shared<Req> {
         let mut book = self.book();
         if let Some(oldest) = &mut book.oldest {
             for (destination, ticket, size) in came {
-                oldest.arrived(*size);
-                oldest.stored(destination, *ticket);
+                oldest.stored(destination, *ticket, *size);
             }
         }
         drop(book);
@@ -70,8 +69,11 @@ impl<Req: Send + 'static> Shared<Req> {
             }
             _ => Dropped::default(),
         };
-        // Not before: until here those that came are beyond the limits.
-        self.let_in(self.book());
+        let mut book = self.book();
+        if let Some(oldest) = &mut book.oldest {
+            oldest.landed();
+        }
+        self.let_in(book);
         dropped
     }
 
