@@ -10,12 +10,17 @@ mod outbox {
     mod bounds;
     mod cancel;
     mod close;
+    mod dead;
     mod delivery;
+    mod drop_oldest;
+    mod drop_stress;
     mod faults;
+    mod items;
     mod panics;
     mod room;
     mod runs;
     mod runtimes;
+    mod slow_store;
     mod stress;
     mod unread;
 

@@ -1,17 +1,19 @@
 //! Who has how many messages where.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use super::Ticket;
 use super::by_destination::ByDestination;
+use super::dead::DeadLetters;
 use super::keeper::Ack;
+use super::oldest::Oldest;
 use super::run::Run;
 use super::slot::Slot;
 use super::store::Message;
 use super::tickets::Tickets;
-use super::{DeadLetter, Ticket};
 use crate::{Destination, Limits};
 
 pub(super) type Lines = HashMap<Destination, Line, ByDestination>;
@@ -23,7 +25,7 @@ pub(super) struct Book<Req> {
     pub(super) lines: Lines,
     /// Callers who wait for room.
     pub(super) room: BTreeMap<Ticket, Waiting<Req>>,
-    pub(super) dead: VecDeque<DeadLetter<Req>>,
+    pub(super) dead: DeadLetters<Req>,
     /// Workers that have not ended.
     pub(super) workers: usize,
     /// Messages that are counted, and that the keeper has not got yet.
@@ -32,6 +34,8 @@ pub(super) struct Book<Req> {
     pub(super) removing: usize,
     /// Messages that can't be read.
     pub(super) unreadable: usize,
+    /// If those are dropped.
+    pub(super) oldest: Option<Oldest>,
 }
 
 /// What follows from a new message.
@@ -45,7 +49,7 @@ pub(super) struct Added {
 pub(super) struct Waiting<Req> {
     pub(super) message: Message<Req>,
     /// To its caller.
-    pub(super) ack: Ack,
+    pub(super) ack: Ack<Req>,
 }
 
 /// The messages for one destination.
@@ -73,6 +77,8 @@ pub(super) struct Line {
     pub(super) unreadable: BTreeSet<Ticket>,
     /// Its worker was dropped, with its runtime.
     pub(super) deserted: bool,
+    /// Those that may still be in the store when its worker, which reads, gets its answer.
+    pub(super) going: Tickets,
 }
 
 impl Line {
@@ -87,10 +93,17 @@ impl Line {
     /// Its worker has read so far.
     pub(super) fn has_read(&mut self, read: Option<Ticket>) {
         self.reading = false;
+        self.going.clear();
         self.read = read;
         if let Some(ticket) = self.during.take() {
             self.came(ticket);
         }
+    }
+
+    /// Its worker reads: what it finds knows of all that are gone.
+    pub(super) fn reads(&mut self) {
+        self.reading = true;
+        self.going = std::mem::take(&mut self.gone);
     }
 
     /// Its worker begins from the first message again. What is on its way is not started again.
@@ -169,9 +182,29 @@ impl Line {
         size.saturating_add(std::mem::take(&mut self.bytes))
     }
 
+    /// On its way.
+    pub(super) fn is_away(&self, ticket: Ticket) -> bool {
+        !self.is_gone(ticket) && !self.unreadable.contains(&ticket)
+    }
+
+    /// Is no longer counted.
+    pub(super) fn is_gone(&self, ticket: Ticket) -> bool {
+        self.gone.contains(ticket) || self.going.contains(ticket)
+    }
+
+    /// Its worker does not deliver it, if it waits.
+    pub(super) fn take(&mut self, ticket: Ticket) -> bool {
+        self.run.stop();
+        let waits = self.waits(ticket) && self.slots.get(&ticket).is_none_or(|slot| slot.take());
+        if waits {
+            self.slots.remove(&ticket);
+        }
+        waits
+    }
+
     /// Neither on its way nor gone.
     pub(super) fn waits(&self, ticket: Ticket) -> bool {
-        !self.gone.contains(ticket)
+        !self.is_gone(ticket)
             && !self.unreadable.contains(&ticket)
             && !self.run.has_begun(ticket)
             && self.slots.get(&ticket).is_none_or(|slot| slot.waits())
@@ -185,27 +218,53 @@ impl<Req> Default for Book<Req> {
             bytes: 0,
             lines: HashMap::default(),
             room: BTreeMap::new(),
-            dead: VecDeque::new(),
+            dead: DeadLetters::new(),
             workers: 0,
             puts: 0,
             removing: 0,
             unreadable: 0,
+            oldest: None,
         }
     }
 }
 
 impl<Req> Book<Req> {
     pub(super) fn has_room(&self, limits: &Limits, size: usize) -> bool {
-        limits.have_room(self.len, self.bytes, size)
+        match &self.oldest {
+            Some(oldest) => oldest.can_store(limits, size),
+            None => limits.have_room(self.len, self.bytes, size),
+        }
+    }
+
+    /// How many messages are in the store, and how large they are, if the oldest are dropped.
+    pub(super) fn stored(&self) -> (usize, usize) {
+        let oldest = self.oldest.as_ref();
+        oldest.map_or((0, 0), |oldest| oldest.stored_of(self.len, self.bytes))
+    }
+
+    /// The store has not taken a message.
+    pub(super) fn not_stored(&mut self, destination: &Destination, size: usize) {
+        if let Some(oldest) = &mut self.oldest {
+            oldest.not_stored(size);
+        }
+        self.subtract(destination, size);
+    }
+
+    /// A line without messages ends.
+    pub(super) fn end(&mut self, destination: &Destination) {
+        self.lines.remove(destination);
+        if let Some(oldest) = &mut self.oldest {
+            oldest.forget(destination);
+        }
     }
 
     /// The first who waits for room, if there is some.
     pub(super) fn next_in(&mut self, limits: &Limits) -> Option<Waiting<Req>> {
-        let first = self.room.first_entry()?;
-        let size = first.get().message.size;
-        limits
-            .have_room(self.len, self.bytes, size)
-            .then(|| first.remove())
+        let (_, first) = self.room.first_key_value()?;
+        if !self.has_room(limits, first.message.size) {
+            return None;
+        }
+        Some(self.room.pop_first()?.1)
     }
 
     /// Nothing is left that could be delivered, not even in the store.
@@ -218,6 +277,9 @@ impl<Req> Book<Req> {
         self.len += 1;
         self.bytes += size;
         self.puts += 1;
+        if let Some(oldest) = &mut self.oldest {
+            oldest.counted(size);
+        }
         let is_new = !self.lines.contains_key(destination);
         let line = self.lines.entry(destination.clone()).or_default();
         line.len += 1;
@@ -237,6 +299,16 @@ impl<Req> Book<Req> {
             line.run.end();
             self.unreadable += usize::from(line.unreadable.insert(ticket));
         }
+    }
+
+    /// The same of one that is found by somebody else than its worker. Not if it is on its way, or gone.
+    pub(super) fn pass_over_waiting(&mut self, destination: &Destination, ticket: Ticket) -> bool {
+        let Some(line) = self.lines.get_mut(destination) else {
+            return false;
+        };
+        let waits = line.take(ticket);
+        self.unreadable += usize::from(waits && line.unreadable.insert(ticket));
+        waits
     }
 
     /// Those that can't be read are to be removed. Which they are.

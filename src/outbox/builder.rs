@@ -34,7 +34,9 @@ impl<Req: Send + 'static> OutboxBuilder<Req> {
     }
 
     /// What happens to a request when the limits are reached. Default: [`WhenFull::Reject`]. What
-    /// is dropped for a newer one is among the [dead letters](Outbox::dead_letters).
+    /// is dropped for a newer one is among the [dead letters](Outbox::dead_letters). A call whose own
+    /// message would be dropped, as all others are on their way, fails with
+    /// [`Reason::QueueFull`](crate::Reason::QueueFull).
     #[must_use]
     pub fn when_full(mut self, when_full: WhenFull) -> Self {
         self.settings.when_full = when_full;

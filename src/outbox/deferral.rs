@@ -28,7 +28,7 @@ pub struct Undelivered<Req> {
 /// What the future of a call has that may be deferred.
 pub struct Deferral<Req: Send + 'static> {
     outbox: Arc<Shared<Req>>,
-    step: Step,
+    step: Step<Req>,
     /// What is put in if the call's future is dropped.
     guard: Option<Box<Message<Req>>>,
     /// It may be done twice.
@@ -38,11 +38,11 @@ pub struct Deferral<Req: Send + 'static> {
 /// Nothing in it is pinned.
 impl<Req: Send + 'static> Unpin for Deferral<Req> {}
 
-enum Step {
+enum Step<Req> {
     Attempting,
     /// Its message waits for room, or has been let in.
-    Room(Answer, Ticket, Error),
-    Storing(Answer, Ticket, Error),
+    Room(Answer<Req>, Ticket, Error),
+    Storing(Answer<Req>, Ticket, Error),
     Over(Error),
     Told,
 }
@@ -193,21 +193,26 @@ impl<Req: Send + 'static> Deferral<Req> {
 }
 
 /// What became of the message.
-fn told(answer: Result<Result<(), Refusal>, RecvError>, ticket: Ticket, error: Error) -> Error {
+fn told<Req>(
+    answer: Result<Result<(), Refusal<Req>>, RecvError>,
+    ticket: Ticket,
+    error: Error,
+) -> Error {
     match answer {
         Ok(Ok(())) => error.deferred(ticket),
+        Ok(Err(Refusal::Full(_))) => error.because(Reason::QueueFull),
+        Ok(Err(Refusal::Closed(_))) => error.because(Reason::Closed),
         Ok(Err(Refusal::NotStored(why))) => error.not_stored(why),
-        Ok(Err(Refusal::Closed)) => error.because(Reason::Closed),
         Err(_) => error.not_stored(BoxError::from(GONE).into()),
     }
 }
 
 impl<Req: Send + 'static> Deferral<Req> {
     /// Does not wait for what the store says. Who says that it can't finds nobody, or was heard here.
-    fn leave(&self, mut answer: Answer, ticket: Ticket) {
+    fn leave(&self, mut answer: Answer<Req>, ticket: Ticket) {
         answer.close();
-        if let Ok(Err(Refusal::NotStored(_))) = answer.try_recv() {
-            self.was_not_stored(ticket);
+        if let Ok(Err(refusal)) = answer.try_recv() {
+            self.outbox.nobody_hears(ticket, refusal);
         }
     }
 
@@ -232,7 +237,7 @@ impl<Req: Send + 'static> Drop for Deferral<Req> {
             return;
         };
         if message.maybe_sent && !self.idempotent {
-            return self.outbox.bury_unstored(message, Outcome::Refused);
+            return self.outbox.bury_uncounted(message, Outcome::Refused);
         }
         let ticket = message.ticket;
         match self.outbox.put(message, false) {
@@ -240,7 +245,7 @@ impl<Req: Send + 'static> Drop for Deferral<Req> {
             Put::Storing(answer) | Put::Waits(answer) => self.leave(answer, ticket),
             Put::NotStored(_) => self.was_not_stored(ticket),
             Put::Full(message) | Put::Closed(message) => {
-                self.outbox.bury_unstored(message, Outcome::Dropped);
+                self.outbox.bury_uncounted(message, Outcome::Dropped);
             }
         }
     }

@@ -74,10 +74,24 @@ impl<Req: Send + 'static> Outbox<Req> {
 
     /// Takes out the messages that will not be delivered, oldest first.
     ///
-    /// They are kept in memory until somebody asks, within the outbox's
-    /// [limit of requests](crate::Limits::requests); of more, the oldest go.
+    /// They are kept in memory until somebody asks, within limits of their own that are as large as the
+    /// outbox's, in number and bytes; of more the oldest are [lost](Self::lost_letters).
     pub fn dead_letters(&self) -> Vec<DeadLetter<Req>> {
-        std::mem::take(&mut self.shared.book().dead).into()
+        self.shared.book().dead.take_all()
+    }
+
+    /// Waits for the next message that will not be delivered, and takes it out.
+    ///
+    /// It waits for ever if there is none any more, even when the outbox was [closed](Self::close). If
+    /// the future is dropped, no message goes with it.
+    pub async fn next_dead_letter(&self) -> DeadLetter<Req> {
+        self.shared.next_dead().await
+    }
+
+    /// How many dead letters are lost, since the outbox was opened: there was no room for them any more, and
+    /// nobody had taken them. What they were about was told by [receipts](Self::receipts) alone.
+    pub fn lost_letters(&self) -> u64 {
+        self.shared.book().dead.lost
     }
 
     /// Removes the messages that can't be read ([`Outcome::Unreadable`](super::Outcome)), and says how many

@@ -42,7 +42,7 @@ pub(super) type Found<Req> = (Ticket, Result<Message<Req>, BoxError>);
 pub(super) type Batch<Req> = VecDeque<Found<Req>>;
 
 pub(super) enum Job<Req> {
-    Put(Message<Req>, Ack),
+    Put(Message<Req>, Ack<Req>),
     Remove(Destination, Vec<Ticket>),
     Read {
         destination: Destination,
@@ -50,8 +50,6 @@ pub(super) enum Job<Req> {
         most: usize,
         found: oneshot::Sender<Result<Batch<Req>, BoxError>>,
     },
-    /// There may be more than there should be.
-    Trim,
     /// The last one. Answered when the store is gone.
     End(oneshot::Sender<()>),
 }
@@ -59,16 +57,16 @@ pub(super) enum Job<Req> {
 /// Gives the outbox to the thread.
 type Start<Req> = oneshot::Sender<Weak<Shared<Req>>>;
 
-/// Why a message does not come in.
-#[derive(Debug)]
-pub(super) enum Refusal {
+/// Why a message does not come in. It is handed back, if it is still there.
+pub(super) enum Refusal<Req> {
     NotStored(StoreError),
-    Closed,
+    Closed(Box<Message<Req>>),
+    Full(Box<Message<Req>>),
 }
 
 /// Tells a caller what became of a message, and how he hears of it.
-pub(super) type Ack = oneshot::Sender<Result<(), Refusal>>;
-pub(super) type Answer = oneshot::Receiver<Result<(), Refusal>>;
+pub(super) type Ack<Req> = oneshot::Sender<Result<(), Refusal<Req>>>;
+pub(super) type Answer<Req> = oneshot::Receiver<Result<(), Refusal<Req>>>;
 
 /// What becomes of removals.
 #[derive(Debug, PartialEq, Eq)]
@@ -134,7 +132,7 @@ impl<Req: Send + 'static> Keeper<Req> {
     ) -> Option<Result<(), BoxError>> {
         self.change_here(|store| {
             let changes = changes(store);
-            caught(STORE, || store.commit(changes))
+            commit(store, changes)
         })
     }
 
@@ -143,7 +141,12 @@ impl<Req: Send + 'static> Keeper<Req> {
         change: impl FnOnce(&mut dyn Store<Req>) -> Result<(), BoxError>,
     ) -> Option<Result<(), BoxError>> {
         let done = self.here(change)?;
-        Some(self.failures().look(done))
+        Some(self.look(done))
+    }
+
+    /// Tells what went wrong, if it did. Not for callers who hold a lock.
+    pub(super) fn look<T>(&self, done: Result<T, BoxError>) -> Result<T, BoxError> {
+        self.failures().look(done)
     }
 
     /// Has the thread do it.
@@ -199,9 +202,7 @@ impl<Req: Send + 'static> Keeper<Req> {
     ) -> Result<Batch<Req>, BoxError> {
         if let Self::Here(_) = self {
             let here = self.here(|store| read(store, destination, after, most, copy, buffer));
-            return self
-                .failures()
-                .look(here.unwrap_or_else(|| Err(GONE.into())));
+            return self.look(here.unwrap_or_else(|| Err(GONE.into())));
         }
         let (found, answer) = oneshot::channel();
         self.send(Job::Read {
@@ -228,6 +229,14 @@ pub(super) const GONE: &str = "the thread of the outbox has ended";
 
 /// Who panics.
 const STORE: &str = "the store";
+
+/// Its panic is an error like others.
+pub(super) fn commit<Req: 'static>(
+    store: &mut dyn Store<Req>,
+    changes: Changes<Req>,
+) -> Result<(), BoxError> {
+    caught(STORE, || store.commit(changes))
+}
 
 /// Reads copies of messages.
 pub(super) fn read<Req: 'static>(

@@ -38,10 +38,14 @@
 //! | its future is dropped | is gone, unless it was just being stored; with [`survive_cancel`](OutboxBuilder::survive_cancel) it is the outbox's | maybe |
 //!
 //! A message leaves the outbox when the service has answered, never when it was written. Each that leaves
-//! has a [`Receipt`]; one that will not be delivered is among the
-//! [dead letters](Outbox::dead_letters). One that can't be read, because a version of the program left it
-//! that wrote its messages in another way, say, is passed over and stays where it is, for a version that
-//! can, or until [`discard_unreadable`](Outbox::discard_unreadable).
+//! has a [`Receipt`]; one that will not be delivered becomes a [dead letter](Outbox::dead_letters), with its
+//! request. Dead letters that nobody takes stay in memory, within limits as large as the outbox's: of more the
+//! oldest are lost, and [counted](Outbox::lost_letters). [`next_dead_letter`](Outbox::next_dead_letter) gives
+//! each as it comes.
+//!
+//! One that can't be read, because a version of the program left it that wrote its messages in another way,
+//! say, is passed over and stays where it is, for a version that can, or until
+//! [`discard_unreadable`](Outbox::discard_unreadable).
 //!
 //! # At least once
 //!
@@ -111,9 +115,22 @@
 //! An outbox has [limits](OutboxBuilder::limits) of its own, in number and bytes, and says what happens
 //! [when it is full](OutboxBuilder::when_full). With [`WhenFull::Wait`](crate::WhenFull::Wait) the
 //! calls get room in their order: a large message waits until it fits, and those behind it wait with it; one that
-//! is larger than all that the outbox may own is refused at once. [`give_up_after`](crate::RetryOnConnErr::give_up_after) is for calls:
-//! what the outbox owns it keeps until [`max_age`](OutboxBuilder::max_age), which has no end by default, or
-//! the message's [own limit](crate::Replayable::max_age). Ages are measured while the outbox is open and the machine awake; no date is read. Up to 32 messages of a
+//! is larger than all that the outbox may own is refused at once.
+//!
+//! With [`WhenFull::DropOldest`](crate::WhenFull::DropOldest) the oldest that wait make room, never one whose
+//! attempt is in flight, nor one that can't be read. A call whose own message would have to go (all others
+//! are on their way, say) fails with [`Reason::QueueFull`](crate::Reason::QueueFull), and nothing is dropped
+//! for it. A message is counted as soon as it comes, and makes others go when it is stored: until then it is
+//! beyond the limits. What is being stored on disk is itself within them, so that [`len`](Outbox::len) and
+//! [`bytes`](Outbox::bytes) are never more than twice the limits (plus what a former process left beyond
+//! them, until the first message is stored, and what can't be read). Calls beyond that wait until the disk
+//! has kept up; what comes from callers who are gone ([`survive_cancel`](OutboxBuilder::survive_cancel)) is
+//! dropped.
+//!
+//! [`give_up_after`](crate::RetryOnConnErr::give_up_after) is for calls: what the outbox owns it keeps until
+//! [`max_age`](OutboxBuilder::max_age), which has no end by default, or the message's
+//! [own limit](crate::Replayable::max_age). Ages are measured while the outbox is open and the machine awake;
+//! no date is read. Up to 32 messages of a
 //! destination are under way at once.
 //!
 //! # The end
@@ -155,6 +172,7 @@ mod book;
 mod builder;
 mod by_destination;
 mod codec;
+mod dead;
 mod deferral;
 #[cfg(feature = "outbox-disk")]
 #[cfg_attr(docsrs, doc(cfg(feature = "outbox-disk")))]
@@ -168,6 +186,7 @@ mod keeper;
 mod max_age;
 mod meanwhile;
 mod memory;
+mod oldest;
 mod order;
 mod put;
 mod receipt;

@@ -6,21 +6,30 @@ use tokio::sync::oneshot;
 
 use super::book::{Added, Book, Waiting};
 use super::failures::StoreError;
-use super::keeper::{Ack, Answer, Job, Keeper, Refusal};
+use super::keeper::{Ack, Answer, Job, Keeper, Refusal, commit};
 use super::shared::Shared;
-use super::store::{Changes, Message};
+use super::store::{Changes, Message, Store};
+use super::trim::Removes;
 use super::{Outcome, Receipt, Ticket};
-use crate::{Destination, WhenFull};
+use crate::{BoxError, Destination, WhenFull};
 
 /// What becomes of a message that is put in.
 pub(super) enum Put<Req> {
     Stored,
-    Storing(Answer),
+    Storing(Answer<Req>),
     NotStored(StoreError),
     /// It waits for room.
-    Waits(Answer),
+    Waits(Answer<Req>),
     Full(Message<Req>),
     Closed(Message<Req>),
+}
+
+/// What becomes of a message that is kept here.
+enum Kept<Req> {
+    Stored,
+    NotStored(StoreError),
+    /// The oldest are dropped, and it is one of them.
+    Full(Message<Req>),
 }
 
 impl<Req: Send + 'static> Shared<Req> {
@@ -39,9 +48,12 @@ impl<Req: Send + 'static> Shared<Req> {
             book.catch_up();
         }
         let full = !book.has_room(limits, size);
-        match self.settings.when_full {
-            WhenFull::Reject if full => return Put::Full(message),
-            WhenFull::Wait if full || book.room.range(..ticket).next().is_some() => {
+        let is_behind = || book.room.range(..ticket).next().is_some();
+        match (self.settings.when_full, &self.keeper) {
+            (WhenFull::Reject, _) if full => return Put::Full(message),
+            // Who stores here is not quicker than the store.
+            (WhenFull::DropOldest, Keeper::Here(_)) => {}
+            (WhenFull::Wait | WhenFull::DropOldest, _) if full || is_behind() => {
                 if !may_wait {
                     return Put::Full(message);
                 }
@@ -53,15 +65,16 @@ impl<Req: Send + 'static> Shared<Req> {
         }
         let needs_worker = self.count(&mut book, &message);
         drop(book);
-        let put = match &self.keeper {
+        match &self.keeper {
             Keeper::Here(_) => {
                 let destination = message.destination.clone();
                 match self.keep_here(message, needs_worker) {
-                    Ok(()) => Put::Stored,
-                    Err(error) => {
-                        self.gone(&destination, size);
+                    Kept::Stored => Put::Stored,
+                    Kept::NotStored(error) => {
+                        self.not_stored(&destination, size);
                         Put::NotStored(error)
                     }
+                    Kept::Full(message) => Put::Full(message),
                 }
             }
             Keeper::Thread(_) => {
@@ -69,23 +82,7 @@ impl<Req: Send + 'static> Shared<Req> {
                 self.keep_there(message, needs_worker, ack);
                 Put::Storing(answer)
             }
-        };
-        if full {
-            // The thread does it when it has stored this one.
-            self.keeper.send(Job::Trim);
-            let mut dropped = 0;
-            self.keeper.commit_here(|store| {
-                let remove = self.trim(store);
-                dropped = remove.len();
-                Changes {
-                    put: Vec::new(),
-                    remove,
-                    clock: self.clock(),
-                }
-            });
-            self.removed(dropped);
         }
-        put
     }
 
     /// Whether its line needs a worker.
@@ -101,23 +98,54 @@ impl<Req: Send + 'static> Shared<Req> {
         needs_worker
     }
 
-    fn keep_here(
-        self: &Arc<Self>,
-        message: Message<Req>,
-        needs_worker: bool,
-    ) -> Result<(), StoreError> {
+    fn keep_here(self: &Arc<Self>, message: Message<Req>, needs_worker: bool) -> Kept<Req> {
         let (destination, ticket) = (message.destination.clone(), message.ticket);
+        let mut removed = Ok(());
+        let here = |store: &mut dyn Store<Req>| self.store_here(store, message, &mut removed);
+        let kept = self.keeper.here(here).unwrap_or(Ok(Kept::Stored));
+        self.arrived(&destination, ticket, needs_worker);
+        let _told = self.keeper.look(removed);
+        match self.keeper.look(kept) {
+            Ok(kept) => kept,
+            Err(error) => Kept::NotStored(error.into()),
+        }
+    }
+
+    /// Stores it, and drops others for it, if the oldest are dropped. What became of that is told apart.
+    fn store_here(
+        self: &Arc<Self>,
+        store: &mut dyn Store<Req>,
+        message: Message<Req>,
+        removed: &mut Result<(), BoxError>,
+    ) -> Result<Kept<Req>, BoxError> {
+        let drops = self.drops_oldest();
+        let came = drops.then(|| (message.destination.clone(), message.ticket, message.size));
         let changes = Changes {
             put: vec![message],
             remove: Vec::new(),
             clock: self.clock(),
         };
-        let stored = self.keeper.commit_here(|_| changes).unwrap_or(Ok(()));
-        self.arrived(&destination, ticket, needs_worker);
-        Ok(stored?)
+        commit(store, changes)?;
+        let Some(came) = came else {
+            return Ok(Kept::Stored);
+        };
+        let mut dropped = self.make_room(store, &[came], &Removes::new());
+        let number = dropped.gone.len();
+        if number > 0 {
+            let changes = Changes {
+                put: Vec::new(),
+                remove: dropped.gone,
+                clock: self.clock(),
+            };
+            // At once: a worker that reads must not find them.
+            *removed = commit(store, changes);
+            self.removed(number);
+        }
+        let refused = dropped.refused.pop();
+        Ok(refused.map_or(Kept::Stored, Kept::Full))
     }
 
-    fn keep_there(self: &Arc<Self>, message: Message<Req>, needs_worker: bool, ack: Ack) {
+    fn keep_there(self: &Arc<Self>, message: Message<Req>, needs_worker: bool, ack: Ack<Req>) {
         let (destination, ticket) = (message.destination.clone(), message.ticket);
         self.keeper.send(Job::Put(message, ack));
         self.arrived(&destination, ticket, needs_worker);
@@ -141,6 +169,13 @@ impl<Req: Send + 'static> Shared<Req> {
         self.let_in(book);
     }
 
+    /// The store has not taken a message.
+    pub(super) fn not_stored(self: &Arc<Self>, destination: &Destination, size: usize) {
+        let mut book = self.book();
+        book.not_stored(destination, size);
+        self.let_in(book);
+    }
+
     /// Does not wait for room any more. `None` if it has come in already.
     pub(super) fn take_back(self: &Arc<Self>, ticket: Ticket) -> Option<Message<Req>> {
         let mut book = self.book();
@@ -161,11 +196,11 @@ impl<Req: Send + 'static> Shared<Req> {
             } else {
                 let Message { ticket, size, .. } = message;
                 let destination = message.destination.clone();
-                let stored = self.keep_here(message, needs_worker);
-                if stored.is_err() {
-                    self.book().subtract(&destination, size);
+                let kept = self.keep_here(message, needs_worker);
+                if let Kept::NotStored(_) = kept {
+                    self.book().not_stored(&destination, size);
                 }
-                self.tell_caller(ack, ticket, stored);
+                self.tell_caller(ack, ticket, kept.into());
             }
             book = self.book();
         }
@@ -176,11 +211,39 @@ impl<Req: Send + 'static> Shared<Req> {
         }
     }
 
-    /// If it was not stored, it is uncounted.
-    pub(super) fn tell_caller(&self, ack: Ack, ticket: Ticket, stored: Result<(), StoreError>) {
-        if let Err(Err(_)) = ack.send(stored.map_err(Refusal::NotStored)) {
-            let outcome = Outcome::NotStored;
-            self.tell(Receipt { ticket, outcome });
+    /// If it did not come in, it is uncounted.
+    pub(super) fn tell_caller(
+        &self,
+        ack: Ack<Req>,
+        ticket: Ticket,
+        answer: Result<(), Refusal<Req>>,
+    ) {
+        if let Err(Err(refusal)) = ack.send(answer) {
+            self.nobody_hears(ticket, refusal);
+        }
+    }
+
+    /// The caller is gone. What should survive him is not lost without a word.
+    pub(super) fn nobody_hears(&self, ticket: Ticket, refusal: Refusal<Req>) {
+        match refusal {
+            Refusal::NotStored(_) => {
+                let outcome = Outcome::NotStored;
+                self.tell(Receipt { ticket, outcome });
+            }
+            Refusal::Closed(_) if !self.settings.survive_cancel => {}
+            Refusal::Closed(message) | Refusal::Full(message) => {
+                self.bury_uncounted(*message, Outcome::Dropped);
+            }
+        }
+    }
+}
+
+impl<Req> From<Kept<Req>> for Result<(), Refusal<Req>> {
+    fn from(kept: Kept<Req>) -> Self {
+        match kept {
+            Kept::Stored => Ok(()),
+            Kept::NotStored(error) => Err(Refusal::NotStored(error)),
+            Kept::Full(message) => Err(Refusal::Full(Box::new(message))),
         }
     }
 }

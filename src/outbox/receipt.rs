@@ -9,13 +9,14 @@ use crate::{Destination, Error};
 pub enum Outcome {
     /// The service answered it.
     Delivered,
-    /// The service, the policy or the layer refused it for good. It is among the
-    /// [dead letters](super::Outbox::dead_letters).
+    /// The service, the policy or the layer refused it for good. It is a
+    /// [dead letter](super::Outbox::dead_letters).
     Refused,
     /// It was older than [`max_age`](super::OutboxBuilder::max_age), or than [its own
-    /// limit](crate::Replayable::max_age). It is among the dead letters.
+    /// limit](crate::Replayable::max_age). It is a dead letter.
     Expired,
-    /// It had to make room for a newer one. It is among the dead letters.
+    /// It had to make room for a newer one, or its caller was gone and there was none for it. It is a
+    /// dead letter.
     Dropped,
     /// It could not be stored, and nobody was there to be told: the caller had dropped the call.
     NotStored,
@@ -44,11 +45,12 @@ impl Receipt {
     }
 }
 
-/// A message that an outbox will not deliver.
+/// A message that an outbox will not deliver. See [`Outbox::dead_letters`](super::Outbox::dead_letters).
 pub struct DeadLetter<Req> {
     pub(super) ticket: Ticket,
     pub(super) destination: Destination,
     pub(super) request: Req,
+    pub(super) size: usize,
     pub(super) outcome: Outcome,
     pub(super) error: Option<Error>,
 }

@@ -6,8 +6,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
-use super::book::{Book, Lines};
+use super::book::{Book, Lines, Waiting};
 use super::keeper::{Batch, Keeper, Refusal, Removal};
+use super::oldest::Oldest;
 use super::store::{Message, Store};
 use super::unwind::unwind;
 use super::{DeadLetter, OutboxError, Outcome, Receipt, Ticket};
@@ -30,6 +31,8 @@ pub(crate) struct Shared<Req> {
     pub(super) stopped: AtomicBool,
     /// It has become empty, or a worker has ended.
     pub(super) changed: Notify,
+    /// There is a dead letter.
+    died: Notify,
     attached: OnceLock<Attached<Req>>,
 }
 
@@ -66,6 +69,9 @@ impl<Req: Send + 'static> Shared<Req> {
             let line = book.lines.entry(destination).or_default();
             (line.len, line.bytes) = (len, bytes);
         }
+        if settings.when_full == WhenFull::DropOldest {
+            book.oldest = Some(Oldest::new(book.lines.keys().cloned().collect()));
+        }
         let (keeper, start) = Keeper::new(store)?;
         let shared = Arc::new(Self {
             book: Mutex::new(book),
@@ -78,6 +84,7 @@ impl<Req: Send + 'static> Shared<Req> {
             closed: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             changed: Notify::new(),
+            died: Notify::new(),
             attached: OnceLock::new(),
         });
         if let Some(start) = start {
@@ -113,6 +120,24 @@ impl<Req: Send + 'static> Shared<Req> {
         self.let_in(book);
         let outcome = Outcome::Unreadable;
         self.tell(Receipt { ticket, outcome });
+    }
+
+    /// Somebody has found that a message can't be read, which waits.
+    pub(super) fn pass_over_waiting(&self, destination: &Destination, ticket: Ticket) {
+        let mut book = self.book();
+        let passed_over = book.pass_over_waiting(destination, ticket);
+        if let Some(oldest) = book.oldest.as_mut().filter(|_| passed_over) {
+            oldest.remove(ticket);
+        }
+        let is_done = book.is_done();
+        drop(book);
+        if is_done {
+            self.changed.notify_waiters();
+        }
+        if passed_over {
+            let outcome = Outcome::Unreadable;
+            self.tell(Receipt { ticket, outcome });
+        }
     }
 
     /// Removes what can't be read. How many that are.
@@ -165,8 +190,8 @@ impl<Req: Send + 'static> Shared<Req> {
         self.left(&destination, size, Receipt { ticket, outcome });
     }
 
-    /// A message was never in the outbox, and has no caller any more.
-    pub(super) fn bury_unstored(&self, message: Message<Req>, outcome: Outcome) {
+    /// A message is not counted (it has no caller any more), or will not be in a moment.
+    pub(super) fn bury_uncounted(&self, message: Message<Req>, outcome: Outcome) {
         let ticket = message.ticket;
         self.add_dead(message, outcome, None);
         self.tell(Receipt { ticket, outcome });
@@ -177,17 +202,31 @@ impl<Req: Send + 'static> Shared<Req> {
             ticket: message.ticket,
             destination: message.destination,
             request: message.request,
+            size: message.size,
             outcome,
             error,
         };
-        let mut book = self.book();
-        book.dead.push_back(letter);
-        let old = match self.settings.limits.have_room(book.dead.len() - 1, 0, 0) {
-            true => None,
-            false => book.dead.pop_front(),
-        };
-        drop(book);
-        drop(old);
+        let lost = self.book().dead.push(letter, &self.settings.limits);
+        self.died.notify_one();
+        unwind(|| drop(lost));
+    }
+
+    /// Waits for the next dead letter.
+    pub(super) async fn next_dead(&self) -> DeadLetter<Req> {
+        loop {
+            let (letter, is_last) = {
+                let mut book = self.book();
+                (book.dead.pop(), book.dead.is_empty())
+            };
+            if !is_last {
+                // Who waits beside this one may have been woken with it, or not.
+                self.died.notify_one();
+            }
+            match letter {
+                Some(letter) => return letter,
+                None => self.died.notified().await,
+            }
+        }
     }
 
     pub(super) fn tell(&self, receipt: Receipt) {
@@ -245,8 +284,8 @@ impl<Req: Send + 'static> Shared<Req> {
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         let room = std::mem::take(&mut self.book().room);
-        for waiting in room.into_values() {
-            let _ = waiting.ack.send(Err(Refusal::Closed));
+        for (ticket, Waiting { message, ack }) in room {
+            self.tell_caller(ack, ticket, Err(Refusal::Closed(Box::new(message))));
         }
     }
 

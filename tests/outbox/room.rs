@@ -201,3 +201,28 @@ async fn one_that_goes_away_while_it_waits_is_a_dead_letter_if_it_should_survive
     assert_eq!(dead[0].request().0, "second");
     assert_eq!(fixture.outbox.len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_goes_away_after_the_end_is_a_dead_letter_if_it_should_survive() {
+    for survives in [true, false] {
+        let builder = Outbox::builder().survive_cancel(survives);
+        let mut fixture = Fixture::of(builder.limits(Limits::new().requests(1)));
+        let mut receipts = fixture.outbox.receipts();
+        fixture.defers("first").await;
+        let second = fixture.begin("second").await;
+        assert_eq!(fixture.outbox.close(MS).await.len(), 1);
+        // It was told, and has not heard.
+        drop(second);
+        let dead = fixture.outbox.dead_letters();
+        let dead: Vec<_> = dead.iter().map(|it| it.request().0.as_str()).collect();
+        let told = outcomes(&mut receipts);
+        if survives {
+            assert_eq!(
+                (&*dead, &*told),
+                (&["second"][..], &[(1, Outcome::Dropped)][..])
+            );
+        } else {
+            assert!(dead.is_empty() && told.is_empty());
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! The thread of a store that blocks.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Weak;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
@@ -8,11 +8,12 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Ack, Batch, GONE, Job, STORE, copy_of, read};
+use super::{Ack, Batch, GONE, Job, Refusal, STORE, commit, copy_of, read};
 use crate::outbox::Ticket;
 use crate::outbox::failures::{Failures, StoreError};
 use crate::outbox::shared::Shared;
 use crate::outbox::store::{Changes, Message, Store};
+use crate::outbox::trim::{Came, Removes};
 use crate::outbox::unwind::{caught, unwind};
 use crate::{BoxError, Destination};
 
@@ -28,9 +29,9 @@ pub(super) struct Thread<Req> {
     failures: Failures,
     /// The last time of the outbox that is known.
     clock: Duration,
-    puts: Vec<(Message<Req>, Waiting)>,
+    puts: Vec<(Message<Req>, Waiting<Req>)>,
     /// Those that could not be removed yet are not there for readers.
-    removes: HashSet<(Destination, Ticket)>,
+    removes: Removes,
     /// How many were to be removed, to be told when they are.
     owed: usize,
     /// Could not be removed, and are tried again then.
@@ -41,11 +42,17 @@ pub(super) struct Thread<Req> {
 }
 
 /// The caller of a message that is not stored yet.
-struct Waiting {
+struct Waiting<Req> {
     destination: Destination,
     ticket: Ticket,
     size: usize,
-    ack: Ack,
+    ack: Ack<Req>,
+}
+
+impl<Req> Waiting<Req> {
+    fn came(&self) -> Came {
+        (self.destination.clone(), self.ticket, self.size)
+    }
 }
 
 impl<Req: Send + 'static> Thread<Req> {
@@ -60,7 +67,7 @@ impl<Req: Send + 'static> Thread<Req> {
             failures,
             clock: Duration::ZERO,
             puts: Vec::new(),
-            removes: HashSet::new(),
+            removes: Removes::new(),
             owed: 0,
             again: None,
             others: VecDeque::new(),
@@ -117,7 +124,7 @@ impl<Req: Send + 'static> Thread<Req> {
         }
     }
 
-    fn put(&mut self, message: Message<Req>, ack: Ack) {
+    fn put(&mut self, message: Message<Req>, ack: Ack<Req>) {
         let waiting = Waiting {
             destination: message.destination.clone(),
             ticket: message.ticket,
@@ -138,17 +145,9 @@ impl<Req: Send + 'static> Thread<Req> {
     /// Puts and removes, in one commit if it can be. What can't be removed is no reason not to put.
     fn commit(&mut self) {
         let puts = std::mem::take(&mut self.puts);
-        let (mut put, waiting): (Vec<_>, Vec<_>) = puts.into_iter().unzip();
-        if !put.is_empty() && self.can_remove() {
-            if let Some(copies) = self.copies(&put) {
-                match self.change(std::mem::replace(&mut put, copies), true) {
-                    Ok(()) => return self.stored(waiting),
-                    Err(_) => self.again = Some(Instant::now() + AGAIN),
-                }
-            }
-        }
+        let (put, waiting): (Vec<_>, Vec<_>) = puts.into_iter().unzip();
         if !put.is_empty() {
-            match self.change(put, false) {
+            match self.put_all(put) {
                 Ok(()) => self.stored(waiting),
                 Err(error) => {
                     let refuse = |waiting| self.refuse(waiting, error.clone());
@@ -156,9 +155,22 @@ impl<Req: Send + 'static> Thread<Req> {
                 }
             }
         }
+        // With what was dropped for them.
         if self.can_remove() && self.change(Vec::new(), true).is_err() {
             self.again = Some(Instant::now() + AGAIN);
         }
+    }
+
+    fn put_all(&mut self, mut put: Vec<Message<Req>>) -> Result<(), StoreError> {
+        if self.can_remove() {
+            if let Some(copies) = self.copies(&put) {
+                match self.change(std::mem::replace(&mut put, copies), true) {
+                    Ok(()) => return Ok(()),
+                    Err(_) => self.again = Some(Instant::now() + AGAIN),
+                }
+            }
+        }
+        self.change(put, false)
     }
 
     /// There is something to remove, and it did not fail just now.
@@ -182,7 +194,7 @@ impl<Req: Send + 'static> Thread<Req> {
             remove: remove.cloned().collect(),
             clock: self.clock,
         };
-        let committed = caught(STORE, || self.store.commit(changes));
+        let committed = commit(&mut *self.store, changes);
         self.failures.look(committed)?;
         if removes {
             self.again = None;
@@ -195,19 +207,42 @@ impl<Req: Send + 'static> Thread<Req> {
         Ok(())
     }
 
-    fn stored(&self, waiting: Vec<Waiting>) {
-        for Waiting { ack, .. } in waiting {
+    /// Tells the callers, when there is room for what they put.
+    fn stored(&mut self, waiting: Vec<Waiting<Req>>) {
+        let mut refused = self.make_room(&waiting);
+        let outbox = self.outbox.upgrade();
+        for Waiting { ticket, ack, .. } in waiting {
+            let refused = refused.remove(&ticket);
+            let answer = refused.map_or(Ok(()), |it| Err(Refusal::Full(Box::new(it))));
             // A caller's waker may panic.
-            unwind(|| ack.send(Ok(())).is_ok());
+            unwind(|| match &outbox {
+                Some(outbox) => outbox.tell_caller(ack, ticket, answer),
+                None => drop(ack.send(answer)),
+            });
         }
     }
 
+    /// Drops the oldest, if there are too many with those that have come. Which of those did not stay.
+    fn make_room(&mut self, waiting: &[Waiting<Req>]) -> HashMap<Ticket, Message<Req>> {
+        let outbox = self.outbox.upgrade();
+        let Some(outbox) = outbox.filter(|outbox| outbox.drops_oldest()) else {
+            return HashMap::new();
+        };
+        let came = waiting.iter().map(Waiting::came).collect::<Vec<_>>();
+        let dropped = unwind(|| outbox.make_room(&mut *self.store, &came, &self.removes));
+        let dropped = dropped.unwrap_or_default();
+        self.remove(dropped.gone.into_iter());
+        let refused = dropped.refused.into_iter();
+        refused.map(|message| (message.ticket, message)).collect()
+    }
+
     /// The store does not take it. Whoever hears of it must find it uncounted.
-    fn refuse(&self, waiting: Waiting, error: StoreError) {
+    fn refuse(&self, waiting: Waiting<Req>, error: StoreError) {
         if let Some(outbox) = self.outbox.upgrade() {
             unwind(|| {
-                outbox.gone(&waiting.destination, waiting.size);
-                outbox.tell_caller(waiting.ack, waiting.ticket, Err(error));
+                outbox.not_stored(&waiting.destination, waiting.size);
+                let refusal = Err(Refusal::NotStored(error));
+                outbox.tell_caller(waiting.ack, waiting.ticket, refusal);
             });
         }
     }
@@ -223,13 +258,6 @@ impl<Req: Send + 'static> Thread<Req> {
                 let read = self.read(&destination, after, most);
                 let read = self.failures.look(read);
                 unwind(|| found.send(read).is_ok());
-            }
-            Job::Trim => {
-                if let Some(outbox) = self.outbox.upgrade() {
-                    let gone = unwind(|| outbox.trim(&mut *self.store));
-                    self.remove(gone.unwrap_or_default().into_iter());
-                    self.commit();
-                }
             }
             Job::End(ended) => {
                 // The last chance for what could not be removed.

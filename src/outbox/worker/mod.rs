@@ -184,7 +184,7 @@ where
         let line = book.lines.get(&self.destination);
         let empty = line.is_none_or(|line| line.len == 0);
         if empty {
-            book.lines.remove(&self.destination);
+            book.end(&self.destination);
             drop(book);
             self.has_ended = true;
             self.service.table.add_boxes(-1);

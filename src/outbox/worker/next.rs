@@ -71,8 +71,7 @@ where
             let Some(line) = book.lines.get_mut(&self.destination) else {
                 return Next::Nothing;
             };
-            line.gone.clear(); // what is read from here on knows of them
-            line.reading = true;
+            line.reads();
             line.read
         };
         let Some(copy) = self.outbox.copy() else {
