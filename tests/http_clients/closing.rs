@@ -183,7 +183,7 @@ async fn who_waits_goes_on_to_the_next_connection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_without_a_body_is_the_connections_end() {
     for callers in [2, 20] {
-        load(&Server::answering(NO_CONTENT).await, callers, 200).await;
+        load(&Server::answering(NO_CONTENT).await, callers, 50).await;
     }
 }
 

@@ -50,7 +50,8 @@
 //! calls; the layer hears nothing of it. It goes by the answer before them: that has said that it was the
 //! connection's last (`Connection: close`, HTTP/1.0 without keep-alive, a body that ends with the
 //! connection), or had no body. (Whether a body was read to its end hyper does not tell. So where a connection
-//! ends without a word after an answer with a body, they fail with it, provably not sent.) Where a request
+//! ends without a word after an answer with a body, they fail with it, provably not sent; and where the end
+//! was announced, they go on even if the body has broken off, which its reader hears.) Where a request
 //! was in flight, or none was answered, it is a failure, and the layer's backoff limits the attempts.
 //!
 //! What a GOAWAY says is proof here only because all tasks of an HTTP/2 connection run one at a time,
