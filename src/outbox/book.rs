@@ -292,42 +292,6 @@ impl<Req> Book<Req> {
         }
     }
 
-    /// A message can't be read: it stays in the store, and is passed over.
-    pub(super) fn pass_over(&mut self, destination: &Destination, ticket: Ticket) {
-        if let Some(line) = self.lines.get_mut(destination) {
-            line.slots.remove(&ticket);
-            line.run.end();
-            self.unreadable += usize::from(line.unreadable.insert(ticket));
-        }
-    }
-
-    /// The same of one that is found by somebody else than its worker. Not if it is on its way, or gone.
-    pub(super) fn pass_over_waiting(&mut self, destination: &Destination, ticket: Ticket) -> bool {
-        let Some(line) = self.lines.get_mut(destination) else {
-            return false;
-        };
-        let waits = line.take(ticket);
-        self.unreadable += usize::from(waits && line.unreadable.insert(ticket));
-        waits
-    }
-
-    /// Those that can't be read are to be removed. Which they are.
-    pub(super) fn give_up_unreadable(&mut self) -> Vec<(Destination, Vec<Ticket>)> {
-        let lines = self.lines.iter_mut();
-        let all = lines.map(|(destination, line)| {
-            let tickets = std::mem::take(&mut line.unreadable);
-            (destination.clone(), tickets.into_iter().collect::<Vec<_>>())
-        });
-        let all: Vec<_> = all.filter(|(_, tickets)| !tickets.is_empty()).collect();
-        for (destination, tickets) in &all {
-            for ticket in tickets {
-                self.over(destination, *ticket, Some(0));
-            }
-        }
-        self.unreadable = 0;
-        all
-    }
-
     /// The lines that have no worker get one from here on. Which they are.
     pub(super) fn take_deserted(&mut self) -> Vec<Destination> {
         let deserted = self.lines.iter_mut().filter(|(_, line)| line.deserted);

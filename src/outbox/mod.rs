@@ -201,6 +201,7 @@ mod tests;
 mod ticket;
 mod tickets;
 mod trim;
+mod unreadable;
 mod unwind;
 mod worker;
 

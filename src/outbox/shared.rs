@@ -113,44 +113,6 @@ impl<Req: Send + 'static> Shared<Req> {
         }
     }
 
-    /// A message can't be read. Perhaps it can when the process is another one.
-    pub(super) fn pass_over(self: &Arc<Self>, destination: &Destination, ticket: Ticket) {
-        let mut book = self.book();
-        book.pass_over(destination, ticket);
-        self.let_in(book);
-        let outcome = Outcome::Unreadable;
-        self.tell(Receipt { ticket, outcome });
-    }
-
-    /// Somebody has found that a message can't be read, which waits.
-    pub(super) fn pass_over_waiting(&self, destination: &Destination, ticket: Ticket) {
-        let mut book = self.book();
-        let passed_over = book.pass_over_waiting(destination, ticket);
-        if let Some(oldest) = book.oldest.as_mut().filter(|_| passed_over) {
-            oldest.remove(ticket);
-        }
-        let is_done = book.is_done();
-        drop(book);
-        if is_done {
-            self.changed.notify_waiters();
-        }
-        if passed_over {
-            let outcome = Outcome::Unreadable;
-            self.tell(Receipt { ticket, outcome });
-        }
-    }
-
-    /// Removes what can't be read. How many that are.
-    pub(super) fn discard_unreadable(self: &Arc<Self>) -> usize {
-        let mut book = self.book();
-        let all = book.give_up_unreadable();
-        self.let_in(book);
-        for (destination, tickets) in &all {
-            self.remove(destination, tickets);
-        }
-        all.iter().map(|(_, tickets)| tickets.len()).sum()
-    }
-
     /// What is over is taken out of the store. Until that is durable, the outbox is not done.
     pub(super) fn remove(&self, destination: &Destination, tickets: &[Ticket]) {
         let clock = self.clock();

@@ -448,3 +448,21 @@ async fn one_that_comes_between_those_that_were_read_costs_none_of_them() {
     got.dedup();
     assert_eq!(got, (0..50).collect::<Vec<_>>());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_cant_be_read_is_discarded_while_others_are_delivered_one_after_the_other() {
+    let mut store = Faulty::new(leftovers(0..100));
+    store.unreadable = vec![3];
+    let outbox = Outbox::builder().store(store).unwrap();
+    let within = outbox.clone();
+    let peer = Peer::new(move |message| {
+        if message.number == 50 {
+            assert_eq!(within.discard_unreadable(), 1);
+        }
+        Does::Answer
+    });
+    let _service = with(&peer, &outbox);
+    timeout(SOON, outbox.flush()).await.expect("all is counted");
+    assert_eq!((outbox.len(), outbox.bytes()), (0, 0));
+    assert_eq!(peer.attempts().len(), 99);
+}
