@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use super::callers::{Cancelled, Stalls};
 use super::world::{Threads, World};
 use super::{below, check};
 use crate::http::connection::ConnectionClosed;
+use crate::sync::{Mutex, MutexGuard};
 use crate::{BoxError, Reconnect, Unsent};
 
 /// Something that comes from another thread.
@@ -50,6 +51,7 @@ impl<T> Future for Slot<T> {
     }
 }
 
+/// Of the kind that the checker knows: wakers, and whatever else is called under it, let others go on.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
