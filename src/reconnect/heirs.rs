@@ -3,6 +3,9 @@
 //! They go on to the next connection by themselves, in the order of their calls and before all who
 //! were not handed over yet. It is not in that order that they are polled; so the first one who
 //! notices, be it one of them or a new caller, takes places for all.
+//!
+//! One whose turn comes in the very moment in which the connection ends may fall behind the next: it was
+//! handed over, and does not know yet that it was too late.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError};
