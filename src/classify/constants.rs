@@ -68,8 +68,9 @@ impl fmt::Display for OfHyper {
 
 impl fmt::Debug for OfHyper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = format_args!("{}", self.0);
-        f.debug_tuple("hyper::Error").field(&kind).finish()
+        f.debug_tuple("hyper::Error")
+            .field(&format_args!("{}", self.0))
+            .finish()
     }
 }
 
