@@ -283,8 +283,8 @@ impl<Req: Send + 'static> Shared<Req> {
         {
             let mut book = self.book();
             (book.len, book.bytes) = (0, 0);
-            // What could not be removed so far never will be.
-            book.removing = 0;
+            // What could not be removed or read so far never will be.
+            (book.removing, book.unreadable) = (0, 0);
         }
         self.changed.notify_waiters();
         left
