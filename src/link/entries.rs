@@ -112,7 +112,8 @@ impl State {
     ) -> Option<R> {
         let entry = self.links.get_mut(destination)?;
         let before = Share::of(&entry.link);
-        let oldest_before = entry.link.oldest_waiting();
+        let oldest_of = |entry: &Entry| entry.link.oldest_waiting();
+        let oldest_before = self.oldest.as_ref().and_then(|_| oldest_of(entry));
         let result = f(entry, &mut effects.wakes);
         if let Some(at) = entry.link.overdue() {
             let watchdog = || Arc::new(Watchdog::new(self.table.clone(), destination.clone()));
@@ -135,14 +136,12 @@ impl State {
             self.flying - before.flying + after.flying,
             self.flying_bytes - before.flying_bytes + after.flying_bytes,
         );
-        let oldest_after = entry.link.oldest_waiting();
-        if let Some(oldest) = self
-            .oldest
-            .as_mut()
-            .filter(|_| oldest_before != oldest_after)
-        {
-            oldest_before.map(|id| oldest.remove(&id));
-            oldest_after.map(|id| oldest.insert(id, destination.clone()));
+        if let Some(oldest) = &mut self.oldest {
+            let oldest_after = oldest_of(entry);
+            if oldest_before != oldest_after {
+                oldest_before.map(|id| oldest.remove(&id));
+                oldest_after.map(|id| oldest.insert(id, destination.clone()));
+            }
         }
         Some(result)
     }
