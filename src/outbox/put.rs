@@ -162,13 +162,6 @@ impl<Req: Send + 'static> Shared<Req> {
         }
     }
 
-    /// One message less.
-    pub(super) fn gone(self: &Arc<Self>, destination: &Destination, size: usize) {
-        let mut book = self.book();
-        book.subtract(destination, size);
-        self.let_in(book);
-    }
-
     /// The store has not taken a message.
     pub(super) fn not_stored(self: &Arc<Self>, destination: &Destination, size: usize) {
         let mut book = self.book();
@@ -204,11 +197,7 @@ impl<Req: Send + 'static> Shared<Req> {
             }
             book = self.book();
         }
-        let is_done = book.is_done();
-        drop(book);
-        if is_done {
-            self.changed.notify_waiters();
-        }
+        self.tell_if_done(book);
     }
 
     /// If it did not come in, it is uncounted.

@@ -126,17 +126,16 @@ impl<Req: Send + 'static> Shared<Req> {
     pub(super) fn removed(&self, number: usize) {
         let mut book = self.book();
         book.removing = book.removing.saturating_sub(number);
+        self.tell_if_done(book);
+    }
+
+    /// Nothing else is to be changed. Who waits until the outbox is done hears if it is.
+    pub(super) fn tell_if_done(&self, book: MutexGuard<'_, Book<Req>>) {
         let is_done = book.is_done();
         drop(book);
         if is_done {
             self.changed.notify_waiters();
         }
-    }
-
-    /// A message has left the outbox.
-    pub(super) fn left(self: &Arc<Self>, destination: &Destination, size: usize, receipt: Receipt) {
-        self.gone(destination, size);
-        self.tell(receipt);
     }
 
     /// A message will not be delivered.
@@ -149,7 +148,10 @@ impl<Req: Send + 'static> Shared<Req> {
         let Message { ticket, size, .. } = message;
         let destination = message.destination.clone();
         self.add_dead(message, outcome, error);
-        self.left(&destination, size, Receipt { ticket, outcome });
+        let mut book = self.book();
+        book.subtract(&destination, size);
+        self.let_in(book);
+        self.tell(Receipt { ticket, outcome });
     }
 
     /// A message is not counted (it has no caller any more), or will not be in a moment.

@@ -24,11 +24,7 @@ impl<Req: Send + 'static> Shared<Req> {
         if let Some(oldest) = book.oldest.as_mut().filter(|_| passed_over) {
             oldest.remove(ticket);
         }
-        let is_done = book.is_done();
-        drop(book);
-        if is_done {
-            self.changed.notify_waiters();
-        }
+        self.tell_if_done(book);
         if passed_over {
             let outcome = Outcome::Unreadable;
             self.tell(Receipt { ticket, outcome });

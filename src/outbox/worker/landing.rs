@@ -28,13 +28,11 @@ where
             // It was counted where it was taken.
             End::Taken => {}
             End::Answered => self.leaves(ticket, size, Outcome::Delivered),
-            End::Refused(error) => self.refuse(ticket, size, Some(error)).await,
-            End::Panicked => self.refuse(ticket, size, None).await,
+            End::Refused(error) => {
+                self.bury(ticket, Outcome::Refused, Some(error), size).await;
+            }
+            End::Panicked => self.bury(ticket, Outcome::Refused, None, size).await,
         }
-    }
-
-    pub(super) async fn refuse(&mut self, ticket: Ticket, size: usize, error: Option<Error>) {
-        self.bury(ticket, Outcome::Refused, error, size).await;
     }
 
     /// Will not be delivered.
