@@ -21,7 +21,6 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use call::Call;
-use gone::Gone;
 use more::{More, Rare};
 use slow::Slow;
 
@@ -77,40 +76,17 @@ impl<S: Service<Req>, Req, P, R, M: Mode<Req>> ResponseFuture<S, Req, P, R, M> {
     where
         R: RequestModel<Req>,
     {
-        let Some(copy) = R::try_clone(&request) else {
-            return Self::uncopied(shared, id, state, request, attempt);
+        let kept = R::try_clone(&request);
+        let more = match &kept {
+            Some(_) => More::NOTHING,
+            None => More::with_gone::<Req, R>(&request),
         };
         Self {
             attempt: Some(attempt(request)),
             shared,
             id,
-            kept: Some(copy),
-            more: Rare::new(More::NOTHING),
-            state,
-            model: PhantomData,
-        }
-    }
-
-    /// The same of a request that can't be copied.
-    #[cold]
-    #[inline(never)]
-    fn uncopied(
-        shared: Arc<Shared<S, P>>,
-        id: u64,
-        state: M::State,
-        request: Req,
-        attempt: impl FnOnce(Req) -> S::Future,
-    ) -> Self
-    where
-        R: RequestModel<Req>,
-    {
-        let gone = Gone::new::<Req, R>(&request);
-        Self {
-            attempt: Some(attempt(request)),
-            shared,
-            id,
-            kept: None,
-            more: Rare::new(More::with_gone(gone)),
+            kept,
+            more: Rare::new(more),
             state,
             model: PhantomData,
         }

@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 use super::clock::Clock;
 use super::gone::Gone;
 use super::slow::Slow;
+use crate::RequestModel;
 
 /// What a call has beside its first attempt.
 pub(super) enum More<S> {
@@ -17,9 +18,10 @@ impl<S> More<S> {
 
     /// That of a call whose request can't be copied.
     #[cold]
-    pub(super) fn with_gone(gone: Gone) -> Self {
+    #[inline(never)]
+    pub(super) fn with_gone<Req, R: RequestModel<Req>>(request: &Req) -> Self {
         let mut slow = Slow::new();
-        slow.gone = Some(Box::new(gone));
+        slow.gone = Some(Box::new(Gone::new::<Req, R>(request)));
         Self::Slow(Box::new(slow))
     }
 
