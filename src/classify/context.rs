@@ -28,6 +28,8 @@ pub(super) struct Context {
     strict: bool,
     /// There is something further out.
     below: bool,
+    /// There is an `io::Error` further out.
+    below_io: bool,
     /// An `io::Error` from here on may have been made up by h2.
     below_h2: bool,
     evidence: Option<ConnError>,
@@ -128,6 +130,19 @@ impl Context {
 
     pub(super) fn is_below_h2(&self) -> bool {
         self.below_h2
+    }
+
+    pub(super) fn set_below_io(&mut self) {
+        self.below_io = true;
+    }
+
+    #[cfg_attr(not(feature = "rustls"), allow(dead_code))]
+    pub(super) fn is_below_io(&self) -> bool {
+        self.below_io
+    }
+
+    pub(super) fn has_found(&self) -> bool {
+        self.evidence.is_some() || self.assumed.is_some()
     }
 
     /// This is a connection error of this kind, unless something more specific is found below.

@@ -22,7 +22,8 @@ pub(super) fn meaning(code: i32) -> Option<Meaning> {
         libc::ENONET => Meaning::Conn(Conn::Unreachable),
         libc::ENETDOWN | libc::ENETRESET | libc::ENODEV => Meaning::Conn(Conn::NetworkDown),
         libc::EADDRNOTAVAIL => Meaning::Conn(Conn::AddressUnavailable),
-        libc::ETIMEDOUT => Meaning::Conn(Conn::Timeout),
+        // EAGAIN is what a blocking socket's own time limit comes to (SO_RCVTIMEO, `socket(7)`).
+        libc::ETIMEDOUT | libc::EAGAIN => Meaning::Conn(Conn::Timeout),
         libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => {
             Meaning::Connecting(Conn::Local, Outlook::Transient)
         }

@@ -20,7 +20,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-use super::constants::{self, OfStd, Whole};
+use super::constants::{self, Around, OfStd, Whole};
 use super::context::Context;
 use super::dns;
 use super::io::{CONNECTION_KINDS, CUT_FRAME, note_hidden_error};
@@ -51,13 +51,22 @@ pub(super) fn inspect(error: &(dyn Error + 'static), context: &mut Context) {
     }
 }
 
+/// The same of an error that has a source, at the end of the chain, which says less: of the constants only.
+pub(super) fn inspect_outer(error: &(dyn Error + 'static), context: &mut Context) {
+    let kind = Shown::by(error).and_then(|shown| shown.whole());
+    if let Some(kind) = kind {
+        context.note(kind);
+    }
+}
+
 /// The two texts of an error.
 struct Shown {
     /// All of it, so that nothing can hide behind its end.
     display: Text,
     debug: Text,
-    /// A report (of anyhow, eyre): its `Debug` is its `Display`. What it is about is only shown by
-    /// the pretty form of `Debug`, which this has instead.
+    /// A report (of anyhow, eyre), or a type that is transparent about one: its `Debug` is its `Display`. What
+    /// it is about is only shown by the pretty form of `Debug`, which this has instead, on one line. It has to
+    /// be all that is there, but for variants around it.
     is_report: bool,
 }
 
@@ -65,9 +74,9 @@ impl Shown {
     fn by(error: &(dyn Error + 'static)) -> Option<Self> {
         let display = Text::of(error)?;
         let debug = Text::start_of(format_args!("{error:?}"));
-        let is_report = debug.as_bytes().starts_with(display.as_bytes());
+        let is_report = opened(debug.as_bytes()).starts_with(display.as_bytes());
         let debug = if is_report {
-            Text::of(&format_args!("{error:#?}"))?
+            Text::of(&format_args!("{error:#?}"))?.on_one_line()
         } else {
             debug
         };
@@ -123,21 +132,18 @@ impl Shown {
 
     /// The message, without the prefix, of an `io::Error` inside that has one.
     fn custom(&self, kind: io::ErrorKind, prefix: &[u8]) -> Option<&[u8]> {
-        let (begin, end): (_, &[u8]) = if self.is_report {
-            let begin = Text::start_of(format_args!(
-                "Custom {{\n    kind: {kind:?},\n    error: \""
-            ));
-            (begin, b"\",\n}")
+        let begin = Text::start_of(format_args!("Custom {{ kind: {kind:?}, error: \""));
+        let (begin, end) = (begin.as_bytes(), b"\" }".as_slice());
+        let message = if self.is_report {
+            let level = levels(self.debug()).find(|level| level.starts_with(begin))?;
+            level.strip_prefix(begin)?.strip_suffix(end)?
         } else {
-            let begin = Text::start_of(format_args!("Custom {{ kind: {kind:?}, error: \""));
-            (begin, b"\" }")
+            let at = find_unquoted(self.debug(), begin)?;
+            let rest = self.debug().get(at + begin.len()..)?;
+            rest.get(..find(rest, end)?)?
         };
-        let begin = begin.as_bytes();
-        let at = find_unquoted(self.debug(), begin)?;
-        let rest = self.debug().get(at + begin.len()..)?;
-        let message = rest.get(..find(rest, end)?)?;
         let is_shown = if self.is_report {
-            at == 0 && rest.len() == message.len() + end.len() && self.display() == message
+            self.display().ends_with(message)
         } else {
             find(self.display(), message).is_some() && find(self.display(), begin).is_none()
         };
@@ -167,13 +173,24 @@ impl Shown {
 
     /// One that is known by its constant texts.
     fn constant(&self) -> Option<ConnErrorKind> {
-        let is_whole = |known: &&Whole| known.are(self.display(), self.debug());
-        if let Some(known) = constants::WHOLE.iter().find(is_whole) {
+        if let Some(kind) = self.whole() {
+            return Some(kind);
+        }
+        let is_around =
+            |known: &&Around| levels(self.debug()).any(|level| known.are(self.display(), level));
+        if let Some(known) = constants::AROUND.iter().find(is_around) {
             return Some(known.kind);
         }
         let mut of_hyper = constants::OF_HYPER.iter();
         let holds = of_hyper.any(|error| self.holds(error, error));
         holds.then_some(ConnErrorKind::Closed)
+    }
+
+    /// One that is nothing but constants.
+    fn whole(&self) -> Option<ConnErrorKind> {
+        let are =
+            |known: &&Whole| levels(self.debug()).any(|level| known.are(self.display(), level));
+        constants::WHOLE.iter().find(are).map(|known| known.kind)
     }
 
     /// What a bad certificate that is shown here, or a peer that does not speak TLS, means.
@@ -227,19 +244,39 @@ impl Shown {
 
     fn shows(&self, text: &[u8]) -> bool {
         if self.is_report {
-            return self.display() == text;
+            return !text.is_empty() && self.display().ends_with(text);
         }
         find(self.display(), text).is_some()
     }
 
     fn debug_holds(&self, part: &dyn fmt::Debug) -> bool {
-        if self.is_report {
-            return self.debug() == Text::start_of(format_args!("{part:#?}")).as_bytes();
-        }
         let part = Text::start_of(format_args!("{part:?}"));
+        if self.is_report {
+            return levels(self.debug()).any(|level| level == part.as_bytes());
+        }
         find_unquoted(self.debug(), part.as_bytes()).is_some()
             && find(self.display(), part.as_bytes()).is_none()
     }
+}
+
+/// A derived `Debug`, and what is in it within variants (or structs) that hold nothing else.
+fn levels(debug: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::successors(Some(debug), |level| {
+        let inner = within(level)?;
+        inner.strip_suffix(b")")
+    })
+}
+
+/// What is behind the names of variants at the beginning.
+fn opened(debug: &[u8]) -> &[u8] {
+    let levels = std::iter::successors(Some(debug), |level| within(level));
+    levels.last().unwrap_or(debug)
+}
+
+fn within(level: &[u8]) -> Option<&[u8]> {
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let name = level.iter().take_while(|byte| is_name(byte)).count();
+    level.get(name..)?.strip_prefix(b"(").filter(|_| name > 0)
 }
 
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {

@@ -25,6 +25,7 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
     let Some(io) = cast::<io::Error>(error) else {
         return Flow::Pass;
     };
+    context.set_below_io();
     note_system_error(io, context);
     Flow::Next
 }

@@ -30,7 +30,7 @@
 //! | ENETUNREACH, EHOSTUNREACH, EHOSTDOWN, ENONET, ENOPROTOOPT | [`Unreachable`] | transient |
 //! | ENETDOWN, ENETRESET, ENODEV | [`NetworkDown`] | transient |
 //! | EADDRNOTAVAIL | [`AddressUnavailable`] | transient |
-//! | ETIMEDOUT, and the timeouts of tokio, tower, tower-http, hyper, reqwest, tonic and hickory | [`Timeout`] | transient |
+//! | ETIMEDOUT, EAGAIN (a blocking socket's own time limit), and the timeouts of tokio, tower, tower-http, hyper, reqwest, tonic and hickory | [`Timeout`] | transient |
 //! | end of stream, an incomplete message, a closed connection, GOAWAY, REFUSED_STREAM | [`Closed`] | transient |
 //! | a resolver that fails, refuses or is silent | [`Dns`] | transient |
 //! | a resolver that says that the name does not exist | [`Dns`] | permanent |
@@ -84,8 +84,10 @@
 //!
 //! All this is about the one exchange that failed. Where a call makes several (two statements, each on
 //! a connection that it gets first), nothing in the second one's error tells about the first: give
-//! each a call of its own. So it is with clients that follow redirects, or try again by themselves.
-//! Therefore
+//! each a call of its own. So it is with clients that follow redirects, or try again by themselves
+//! (reqwest's own `retry`, reqwest-retry, object_store, the SDKs of clouds): of an attempt that the server has
+//! read and answered with 503, and a second one that is refused, the error tells of the second one only. Turn
+//! their retries off below this crate's layer. Therefore
 //!
 //! - with ureq 2, minreq or attohttpc, a resolver's or a handshake's error may be about the name that a
 //!   server gave which has read the request. Give those requests a type that says so,
@@ -131,8 +133,10 @@
 //! - The error directly below a `#[error(transparent)]` of thiserror, inside an `anyhow::Error`
 //!   without context that was boxed, or in a type without `source()`: they do not pass on what they
 //!   hold. If that is an `io::Error`, a timer's, or one of hyper's or rustls's, and both `Debug` and
-//!   `Display` show it, each in its way, it is seen all the same, but is no proof. (So are a few
-//!   errors of other libraries that are nothing but constant texts.) For other types, and where
+//!   `Display` show it, each in its way, it is seen all the same, but is no proof. (So are the
+//!   errors of some other libraries that are nothing but constant texts: pools' and clients' time limits and
+//!   closed connections, those of fred, tiberius and mongodb; what bb8 has no connection for may be a wrong
+//!   password, too.) For other types, and where
 //!   `Debug` is the same as `Display`, [`DefaultPolicy::recognize`](crate::DefaultPolicy::recognize)
 //!   of the *outer* type helps, but not with a boxed `anyhow::Error`: its type can't be named. Give that
 //!   one a context, or let the service's error be the library's own.
@@ -178,26 +182,24 @@
 //! | client | what is not seen | how it says so |
 //! |---|---|---|
 //! | jsonrpsee | silence; half an answer | `ClientError::RequestTimeout` (`RestartNeeded` comes for bad answers, too); `Malformed`, `Rejected` with 200 |
-//! | fred | all | `Error::kind()`: `IO`, `Timeout`, `Canceled` |
-//! | ldap3 | closed | `LdapError::ResultRecv`, `OpSend` |
-//! | tarpc | closed; silence | `RpcError::Shutdown`; `DeadlineExceeded` |
+//! | fred | what broke exactly | `Error::details()` |
 //! | tokio-modbus | closed | an `io::Error` of whatever errno came last |
-//! | lettre | closed | `Error::is_response()` with the text `incomplete response` below |
-//! | mongodb | no server in time | `ErrorKind::ServerSelection` |
+//! | mail-send | closed | `Error::UnparseableReply`, as for a bad answer |
+//! | suppaftp | closed | `FtpError::BadResponse`, as for a bad answer |
+//! | http_req | closed; silence | `Error::Parse(StatusErr)`, as for a bad answer; `Error::Timeout` |
+//! | mongodb | no server in time, of many | `ErrorKind::ServerSelection` |
 //! | scylla | closed while connecting | `BrokenConnectionErrorKind` |
-//! | tiberius | all after connecting | `Error::Io` with its `kind` |
+//! | tiberius | a stream that ends within an answer's packet | `Error::Io` with the kind `Other` |
 //! | hyper before 1.0 | silence | `is_timeout()` |
-//! | bb8, deadpool | no connection in time (bb8: for any reason, a wrong password too) | `RunError::TimedOut`; `PoolError::Timeout` |
-//! | awc | most | `SendRequestError` |
+//! | deadpool | no connection free in time | `PoolError::Timeout(Wait)` |
+//! | isahc | a certificate that is not valid yet (it counts as permanent) | nothing |
 //! | diesel-async | closed | `ConnectionError::BadConnection`, `DatabaseErrorKind::ClosedConnection` |
-//! | async-imap | closed | `Error::ConnectionLost` |
-//! | russh | closed | `Error::Disconnect`, `HUP`, `SendError` |
+//! | russh | closed, at times | `Error::SendError` |
 //! | h3 | all | `ConnectionError`, `StreamError` |
 //! | tokio-socks | what a SOCKS proxy says | `Error`, by its variants |
-//! | tokio-websockets, zeromq, eventsource-client | closed | their `Error`, by its variants |
+//! | zeromq, eventsource-client | closed | their `Error`, by its variants |
 //! | async-nats's object store | silence | `TimedOut` of its errors' kinds |
 //! | redis before 1.0 | most | `is_io_error()`, `is_timeout()` |
-//! | attohttpc, other blocking clients | a socket's own timeout | `io::ErrorKind::WouldBlock` |
 //!
 //! - An error type of another major version of a library.
 //!

@@ -3,8 +3,7 @@
 //! `native_tls::Error` is the handshake's error, and that of preparing one: with either, nothing was
 //! sent. Later failures are `io::Error`s with an `openssl::ssl::Error` inside. Its `source()` skips
 //! the `ssl::Error`: below it are the `io::Error` or the `ErrorStack` at once, or nothing if the
-//! stream ended, so that this can't be told from a bad certificate file, which has no source
-//! either. (No request comes across the latter: it fails when the client is built.) What came of
+//! stream ended. A bad certificate file has `Normal` as its `Debug`. What came of
 //! the certificate is in the text only. On Windows and Apple's systems nothing inside can be read.
 
 use std::error::Error;
@@ -12,11 +11,16 @@ use std::error::Error;
 use super::ConnErrorKind;
 use super::context::Context;
 use super::text::Text;
+#[cfg(not(any(target_os = "windows", target_vendor = "apple")))]
+use super::walk::below;
 use super::walk::{Flow, cast};
 use super::{Outlook, openssl_reason};
 
 pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
     if cast::<native_tls::Error>(error).is_some() {
+        if is_bad_file(error) {
+            return Flow::NotConn;
+        }
         context.set_unsent();
         context.set_handshake(true);
         let text = Text::of(error);
@@ -29,6 +33,26 @@ pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Contex
         return Flow::Next;
     }
     inspect_openssl(error, context)
+}
+
+/// A certificate or key that can't be read: not within an error of a connection's (its `Debug` begins with
+/// `Ssl(`), but OpenSSL's errors by themselves, of which none is libssl's.
+#[cfg(not(any(target_os = "windows", target_vendor = "apple")))]
+fn is_bad_file(error: &(dyn Error + 'static)) -> bool {
+    use openssl::error::ErrorStack;
+
+    let shown = Text::start_of(format_args!("{error:?}"));
+    let stack = below(error).and_then(cast::<ErrorStack>);
+    let is_libssl = |stack: &ErrorStack| {
+        let mut errors = stack.errors().iter();
+        errors.any(|entry| entry.library_code() == openssl_reason::LIBRARY_SSL)
+    };
+    shown.as_bytes().starts_with(b"Normal(") && stack.is_none_or(|stack| !is_libssl(stack))
+}
+
+#[cfg(any(target_os = "windows", target_vendor = "apple"))]
+fn is_bad_file(_: &(dyn Error + 'static)) -> bool {
+    false
 }
 
 #[cfg(any(target_os = "windows", target_vendor = "apple"))]

@@ -5,13 +5,24 @@
 
 use std::error::Error;
 
-use quinn::{ConnectionError, ReadError, TransportErrorCode, WriteError};
+use quinn::{ConnectionError, ReadError, ReadExactError, TransportErrorCode, WriteError};
 
 use super::context::Context;
 use super::walk::{Flow, cast};
 use super::{ConnErrorKind, Outlook, alert};
 
 pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
+    if let Some(read) = cast::<ReadExactError>(error) {
+        return match read {
+            // As an end of stream is anywhere, and as it is through `AsyncRead`.
+            ReadExactError::FinishedEarly(_) => {
+                context.set_unproved();
+                context.note(ConnErrorKind::Closed);
+                Flow::Stop
+            }
+            ReadExactError::ReadError(read) => Flow::Into(read),
+        };
+    }
     if let Some(read) = cast::<ReadError>(error) {
         return match read {
             ReadError::ConnectionLost(lost) => Flow::Into(lost),

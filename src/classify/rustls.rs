@@ -15,6 +15,9 @@ use super::{ConnErrorKind, Outlook, alert};
 
 pub(super) fn inspect<'a>(error: &'a (dyn Error + 'static), context: &mut Context) -> Flow<'a> {
     if let Some(error) = cast::<rustls::Error>(error) {
+        if is_bad_file(error) && !context.is_below_io() && !context.is_connecting() {
+            return Flow::NotConn;
+        }
         return match judge(error, context.is_connecting()) {
             Some(Judgement { outlook, handshake }) => {
                 if handshake {
@@ -63,6 +66,15 @@ fn outlook_of_text(io: &io::Error) -> Option<Outlook> {
         rustls::Error::PeerSentOversizedRecord,
     ];
     damage.iter().any(says).then_some(Outlook::Transient)
+}
+
+/// What `RootCertStore::add` says of a file that holds no certificate. Of a peer's, which would be rare, a
+/// connection says the same within an `io::Error`.
+fn is_bad_file(error: &rustls::Error) -> bool {
+    matches!(
+        error,
+        rustls::Error::InvalidCertificate(CertificateError::BadEncoding)
+    )
 }
 
 struct Judgement {

@@ -33,6 +33,32 @@ impl Text {
         start.0
     }
 
+    /// A pretty `Debug` as what it is when it is not: of a derived one, and without what is in quotes, where
+    /// there are no line breaks.
+    pub(super) fn on_one_line(&self) -> Self {
+        let mut text = Self::EMPTY;
+        for line in self.as_bytes().split(|&byte| byte == b'\n') {
+            let line = line.trim_ascii_start();
+            let closes_braces = line.starts_with(b"}");
+            if closes_braces || line.starts_with(b")") || line.starts_with(b"]") {
+                text.len -= usize::from(text.as_bytes().ends_with(b","));
+            }
+            if closes_braces || text.as_bytes().ends_with(b"{") || text.as_bytes().ends_with(b",") {
+                text.push(b" ");
+            }
+            text.push(line);
+        }
+        text
+    }
+
+    /// It is never longer than the text that it comes from.
+    fn push(&mut self, part: &[u8]) {
+        if let Some(free) = self.bytes.get_mut(self.len..self.len + part.len()) {
+            free.copy_from_slice(part);
+            self.len += part.len();
+        }
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
@@ -80,6 +106,37 @@ mod tests {
         );
         assert!(Text::of(&"x".repeat(SIZE + 1)).is_none());
         assert!(Text::of(&"").is_some_and(|text| text.as_bytes().is_empty()));
+    }
+
+    #[test]
+    fn a_pretty_debug_on_one_line_is_the_plain_one() {
+        #[derive(Debug)]
+        #[allow(dead_code)]
+        enum Shape {
+            Unit,
+            Tuple(Box<Self>, u8),
+            Struct { list: Vec<Self>, text: &'static str },
+        }
+        let shape = || Shape::Tuple(Box::new(Shape::Unit), 1);
+        for shape in [
+            Shape::Unit,
+            shape(),
+            Shape::Struct {
+                list: vec![Shape::Unit, shape()],
+                text: "a,\n}\n    \"b\",",
+            },
+            Shape::Struct {
+                list: vec![],
+                text: "",
+            },
+        ] {
+            let pretty = Text::of(&format_args!("{shape:#?}")).unwrap_or(Text::EMPTY);
+            let line = pretty.on_one_line();
+            assert_eq!(
+                String::from_utf8_lossy(line.as_bytes()),
+                format!("{shape:?}")
+            );
+        }
     }
 
     #[test]

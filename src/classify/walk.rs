@@ -60,6 +60,7 @@ fn walk_from(
     recognizers: &[Arc<Recognizer>],
 ) -> Option<ConnError> {
     let mut step = Some(error);
+    let mut outer = None;
     for _ in 0..MAX_STEPS {
         let Some(error) = step else { break };
         if let Some(found) = recognizers.iter().find_map(|recognize| recognize(error)) {
@@ -69,8 +70,9 @@ fn walk_from(
             Flow::Pass => {
                 let next = below(error);
                 if next.is_none() {
-                    hidden::inspect(error, &mut context);
+                    inspect_end(error, outer, &mut context);
                 }
+                outer = Some(error);
                 next
             }
             Flow::Next => below(error),
@@ -86,6 +88,18 @@ fn walk_from(
         }
     }
     context.finish()
+}
+
+/// The last step of a chain, of a type that nothing is known about, and the one before it, if it is such, too.
+fn inspect_end(
+    error: &(dyn Error + 'static),
+    outer: Option<&(dyn Error + 'static)>,
+    context: &mut Context,
+) {
+    hidden::inspect(error, context);
+    if let Some(outer) = outer.filter(|_| !context.has_found()) {
+        hidden::inspect_outer(outer, context);
+    }
 }
 
 /// The steps of a chain, as far as they are walked.

@@ -97,6 +97,47 @@ async fn anyhow_without_context() {
     }
 }
 
+/// A type that is transparent about a report, or a report about one that is transparent: `Debug` shows what
+/// it is about only in its pretty form.
+#[tokio::test(start_paused = true)]
+async fn reports_within_and_around() {
+    #[derive(Debug)]
+    enum App {
+        Report(anyhow::Error),
+        Io(io::Error),
+    }
+
+    impl fmt::Display for App {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            match self {
+                Self::Report(report) => fmt::Display::fmt(report, f),
+                Self::Io(error) => write!(f, "io: {error}"),
+            }
+        }
+    }
+
+    impl Error for App {}
+
+    for (error, kind) in errors() {
+        let expected = Some(ConnError::new(kind));
+        let within = App::Report(anyhow::Error::new(error()));
+        assert_eq!(classify(&within), expected, "{within:?}");
+        let around = BoxError::from(anyhow::Error::new(App::Io(error())));
+        assert_eq!(classify(&*around), expected, "{around:?}");
+        let message = App::Report(anyhow::Error::msg(format!("{}", error())));
+        assert_eq!(classify(&message), None, "{message:?}");
+        let message = App::Report(anyhow::Error::msg(format!("{:#?}", error())));
+        assert_eq!(classify(&message), None, "{message:?}");
+    }
+    let second = std::time::Duration::from_secs(1);
+    let elapsed = tokio::time::timeout(second, std::future::pending::<()>()).await;
+    let report = anyhow::Error::new(elapsed.unwrap_err());
+    assert_eq!(
+        classify(&App::Report(report)),
+        Some(ConnError::new(Timeout))
+    );
+}
+
 /// Not proof, as it would be in the open.
 #[test]
 fn a_resolver_that_is_hidden() {
@@ -255,6 +296,7 @@ fn a_peers_words_are_no_evidence() {
         same(format!("server: {text}"), text.clone());
         same(text.clone(), format!("Server({text})"));
         same(text.clone(), format!("Server {{ text: {text:?} }}"));
+        same(format!("server: {text}"), format!("Server(server: {text})"));
         let padding = "x".repeat(300);
         same(format!("{padding}{text}"), text.clone());
         // A `char` that is a quotation mark is no end of a quotation.

@@ -1,6 +1,6 @@
 //! Errors of libraries that are hidden in others, and can't be asked what they are.
 
-use tower_conn_retry::ConnErrorKind::{Closed, Timeout};
+use tower_conn_retry::ConnErrorKind::{Closed, Other, Reset, Timeout};
 use tower_conn_retry::{BoxError, ConnError, classify};
 
 use super::hidden::Unquoted;
@@ -123,14 +123,62 @@ fn constants_of_libraries() {
         ),
         ("timed out", "TimedOutError", Timeout),
         ("Unexpected EOF", "UnexpectedEOF", Closed),
+        ("Timed out in bb8", "TimedOut", Timeout),
+        (
+            "Timeout occurred while creating a new object",
+            "Timeout(Create)",
+            Timeout,
+        ),
+        (
+            "Failed to connect to host: Internal error: connector has been disconnected",
+            "Connect(Disconnected)",
+            Closed,
+        ),
+        (
+            "the connection to the server was already shutdown",
+            "Shutdown",
+            Closed,
+        ),
+        ("connection lost", "ConnectionLost", Closed),
+        ("Disconnected by peer", "DisconnectedByPeer", Closed),
+        (
+            "connection closed",
+            "Error { kind: Closed, cause: None }",
+            Closed,
+        ),
+        (
+            "response error: incomplete response",
+            "lettre::transport::smtp::Error { kind: Response, source: \"incomplete response\" }",
+            Closed,
+        ),
+        ("timeout: global", "Timeout(Global)", Timeout),
+        (
+            "IO Error: a \"b\"",
+            "Error { details: \"a \\\"b\\\"\", kind: IO }",
+            Other,
+        ),
+        (
+            "An error occurred during the attempt of performing I/O: x (os error 104)",
+            "Io { kind: ConnectionReset, message: \"x (os error 104)\" }",
+            Reset,
+        ),
+        (
+            "Kind: no, labels: {}, source: None, server response: None",
+            "Error { kind: ServerSelection { message: \"no\" }, labels: {}, wire_version: None, source: None, server_response: None }",
+            Timeout,
+        ),
     ] {
         let error = |display: String, debug: String| Unquoted { display, debug };
         let expected = Some(ConnError::new(kind));
         let found = error(display.into(), debug.into());
         assert_eq!(classify(&found), expected, "{display}");
+        // As a variant of a transparent error, which is all that its derived `Debug` adds.
+        let within = error(display.into(), format!("App(Client({debug}))"));
+        assert_eq!(classify(&within), expected, "{display}");
         for (display, debug) in [
             (format!("no: {display}"), debug.to_owned()),
-            (display.to_owned(), format!("No({debug})")),
+            (display.to_owned(), format!("No({debug}, 1)")),
+            (display.to_owned(), format!("No {{ no: {debug} }}")),
             (display.to_owned(), format!("{debug:?}")),
             (display.to_owned(), display.to_owned()),
             (debug.to_owned(), debug.to_owned()),
@@ -142,10 +190,56 @@ fn constants_of_libraries() {
     // Anybody's.
     for (display, debug) in [
         ("timed out", "TimedOut"),
-        ("Timed out in bb8", "TimedOut"), // for whatever reason
+        ("incomplete response", "\"incomplete response\""), // of lettre's, without what is around it
         ("disconnected", "Disconnected"),
     ] {
         let (display, debug) = (display.into(), debug.into());
         assert_eq!(classify(&Unquoted { display, debug }), None);
     }
+}
+
+/// As lettre's: the last step is a text, that could be anybody's.
+#[test]
+fn what_the_last_step_but_one_is() {
+    use std::error::Error;
+    use std::fmt;
+
+    struct Smtp {
+        kind: &'static str,
+        source: BoxError,
+    }
+
+    impl fmt::Debug for Smtp {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let mut debug = f.debug_struct("lettre::transport::smtp::Error");
+            debug.field("kind", &format_args!("{}", self.kind));
+            debug.field("source", &self.source).finish()
+        }
+    }
+
+    impl fmt::Display for Smtp {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "response error: {}", self.source)
+        }
+    }
+
+    impl Error for Smtp {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&*self.source)
+        }
+    }
+
+    let error = |kind: &'static str, text: &str| Smtp {
+        kind,
+        source: text.into(),
+    };
+    let expected = Some(ConnError::new(Closed));
+    assert_eq!(
+        classify(&error("Response", "incomplete response")),
+        expected
+    );
+    let hidden = Transparent(error("Response", "incomplete response"));
+    assert_eq!(classify(&hidden), expected);
+    assert_eq!(classify(&error("Client", "incomplete response")), None);
+    assert_eq!(classify(&error("Response", "no such mailbox")), None);
 }

@@ -131,3 +131,11 @@ async fn a_broken_record_after_the_handshake() {
         assert_is(&error, Tls, Transient, Maybe);
     }
 }
+
+#[cfg(not(any(target_os = "windows", target_vendor = "apple")))]
+#[test]
+fn a_file_that_holds_no_certificate() {
+    let bad = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let error = Certificate::from_pem(bad).err().unwrap();
+    assert_eq!(classify(&error), None, "{error:?}");
+}

@@ -41,7 +41,6 @@ fn other_system_errors_in_no_wrapping() {
     for (name, code) in [
         ("EBADF", libc::EBADF),
         ("EINVAL", libc::EINVAL),
-        ("EAGAIN", libc::EAGAIN),
         ("EINTR", libc::EINTR),
         ("EIO", libc::EIO),
         ("ENOSPC", libc::ENOSPC),

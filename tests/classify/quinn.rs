@@ -150,3 +150,23 @@ async fn what_ends_a_stream_is_none_of_the_connections() {
     assert_eq!(classify(&error), None, "{error:?}");
     assert_eq!(classify(&io::Error::from(error)), None);
 }
+
+/// As an end of stream within an answer is anywhere.
+#[tokio::test]
+async fn a_stream_that_finishes_early() {
+    let authority = Authority::new();
+    let server = authority.server(Validity::Now);
+    let to = serve(server, async |incoming: Incoming| {
+        let connection = incoming.await.unwrap();
+        let (mut send, _receive) = connection.accept_bi().await.unwrap();
+        send.write_all(b"hal").await.unwrap();
+        send.finish().unwrap();
+        connection.closed().await;
+    })
+    .await;
+    let connection = connect(to, authority.client(), NAME).await.unwrap();
+    let (mut send, mut receive) = connection.open_bi().await.unwrap();
+    send.write_all(b"x").await.unwrap();
+    let error = receive.read_exact(&mut [0; 8]).await.unwrap_err();
+    assert_is(&error, Closed, Transient);
+}

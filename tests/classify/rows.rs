@@ -48,6 +48,7 @@ const ERRNOS: &[Row] = rows! {
     "ENODEV": errno(libc::ENODEV) => NetworkDown Transient;
     "EADDRNOTAVAIL": errno(libc::EADDRNOTAVAIL) => AddressUnavailable Transient;
     "ETIMEDOUT": errno(libc::ETIMEDOUT) => Timeout Transient;
+    "EAGAIN": errno(libc::EAGAIN) => Timeout Transient;
     "EMFILE": errno(libc::EMFILE) => Local Transient connecting;
     "ENFILE": errno(libc::ENFILE) => Local Transient connecting;
     "ENOBUFS": errno(libc::ENOBUFS) => Local Transient connecting;

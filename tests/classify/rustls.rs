@@ -212,3 +212,13 @@ fn mistakes_of_the_configuration() {
     let name = ServerName::try_from("not a name").unwrap_err();
     assert_eq!(classify(&name), None);
 }
+
+/// A mistake of the configuration, which says what a peer's bad certificate would.
+#[test]
+fn a_file_that_holds_no_certificate() {
+    let mut roots = rustls::RootCertStore::empty();
+    let error = roots.add(vec![1, 2, 3].into()).unwrap_err();
+    assert_eq!(classify(&error), None, "{error:?}");
+    let peers = io::Error::new(io::ErrorKind::InvalidData, error);
+    assert_is(&peers, Tls, Permanent, No);
+}

@@ -183,3 +183,22 @@ fn codes_of_getaddrinfo() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     check(-5, Permanent); // EAI_NODATA
 }
+
+/// Of a blocking socket, whose limit is not told from "would block".
+#[cfg(unix)]
+#[test]
+fn a_blocking_sockets_own_time_limit() {
+    use std::io::Read;
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let limit = std::time::Duration::from_millis(20);
+    stream.set_read_timeout(Some(limit)).unwrap();
+    let error = stream.read(&mut [0; 8]).unwrap_err();
+    let expected = tower_conn_retry::ConnError::new(tower_conn_retry::ConnErrorKind::Timeout);
+    assert_eq!(
+        tower_conn_retry::classify(&error),
+        Some(expected),
+        "{error:?}"
+    );
+}
