@@ -105,7 +105,11 @@ fn runtime() -> Result<Runtime, BoxError> {
 fn deferred(ours: &Path, raw: &Path) -> Result<(), BoxError> {
     let runtime = runtime()?;
     let mut engine = Database::builder();
-    let engine = engine.set_cache_size(8 << 20).create(raw)?;
+    // As the outbox sets it.
+    engine
+        .set_cache_size(8 << 20)
+        .create_with_file_format_v3(true);
+    let engine = engine.create(raw)?;
     println!("\ndeferred to a file, messages per second\ncallers      engine    outbox  ratio");
     let mut next = 0;
     for (callers, messages) in [(1, 2_000), (10, 10_000), (1_000, 100_000)] {

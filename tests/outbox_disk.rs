@@ -15,6 +15,7 @@ mod outbox_disk {
     mod codecs;
     mod conformance;
     mod damage;
+    mod flips;
     mod fuzz;
     mod locks;
     mod model;

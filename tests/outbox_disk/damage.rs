@@ -9,7 +9,7 @@ use tower_conn_retry::outbox::{OutboxErrorKind, Store};
 use super::tools::{Directory, all, message, open, put, remove, tickets};
 
 /// Some messages, put by several commits, and what the file is then.
-fn written(directory: &Directory, count: u64, len: usize, clean: bool) -> Vec<u8> {
+pub(crate) fn written(directory: &Directory, count: u64, len: usize, clean: bool) -> Vec<u8> {
     let path = directory.file("written");
     let mut store = open(&path).unwrap();
     for ticket in 0..count / 2 {
@@ -34,15 +34,15 @@ fn expected(count: u64) -> Vec<u64> {
 
 /// What became of it.
 #[derive(Debug, Default)]
-struct Tally {
-    refused: usize,
-    whole: usize,
-    in_part: usize,
+pub(crate) struct Tally {
+    pub(crate) refused: usize,
+    pub(crate) whole: usize,
+    pub(crate) in_part: usize,
 }
 
 impl Tally {
     /// Opens what is at the path, and looks.
-    fn look(&mut self, path: &Path, count: u64, len: usize, what: &str) {
+    pub(crate) fn look(&mut self, path: &Path, count: u64, len: usize, what: &str) {
         let mut store = match open(path) {
             Ok(store) => store,
             Err(error) => {
@@ -88,43 +88,6 @@ fn damaged(directory: &Directory, bytes: &[u8]) -> PathBuf {
     let path = directory.file("damaged");
     fs::write(&path, bytes).unwrap();
     path
-}
-
-/// Flips a bit of each byte of the heads, and of each other one that is neither 0 nor 255. The file has
-/// some megabytes, nearly all of it free space, and is opened for each: of the other bytes one in 4,096 is
-/// drawn, as all of them would take hours.
-fn flip_bytes(clean: bool) {
-    let directory = Directory::in_memory();
-    let (count, len) = (12, 40);
-    let intact = written(&directory, count, len, clean);
-    let mut bytes = intact.clone();
-    let mut random = fastrand::Rng::with_seed(u64::from(clean));
-    let mut tally = Tally::default();
-    for at in 0..intact.len() {
-        let fields = [0..48, 2048..2060, 4096..4096 + 320];
-        let read = fields.iter().any(|fields| fields.contains(&at));
-        if !read && [0, 255].contains(&intact[at]) && random.u16(..4096) > 0 {
-            continue;
-        }
-        let bit = random.u32(..8);
-        bytes[at] ^= 1 << bit;
-        let path = damaged(&directory, &bytes);
-        tally.look(&path, count, len, &format!("bit {bit} of byte {at}"));
-        bytes[at] = intact[at];
-    }
-    eprintln!("{} bytes, clean: {clean}: {tally:?}", intact.len());
-    assert!(tally.refused > 500, "{tally:?}");
-    assert!(tally.whole > 500, "{tally:?}");
-}
-
-#[test]
-fn a_flipped_bit_anywhere_is_noticed_or_does_no_harm() {
-    flip_bytes(true);
-}
-
-#[test]
-fn a_flipped_bit_anywhere_in_the_file_of_a_killed_process_is_noticed_or_does_no_harm() {
-    flip_bytes(false);
 }
 
 /// At each byte of this crate's own page and the beginning of the engine's part, and once in each page

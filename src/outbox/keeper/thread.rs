@@ -23,6 +23,10 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How many changes make one commit at most.
 const BATCH: usize = 4_096;
 
+/// For how long one commit waits for those who were in the one before it, at most. They have other things
+/// to do, too.
+const PATIENCE: Duration = Duration::from_millis(5);
+
 pub(super) struct Thread<Req> {
     store: Box<dyn Store<Req>>,
     outbox: Weak<Shared<Req>>,
@@ -38,6 +42,10 @@ pub(super) struct Thread<Req> {
     again: Option<Instant>,
     /// What is done when the changes before it are.
     others: VecDeque<Job<Req>>,
+    /// How many callers were told just now. They may be about to call again.
+    told: usize,
+    /// For how long it is worth waiting for them.
+    patience: Duration,
     end: Option<oneshot::Sender<()>>,
 }
 
@@ -71,6 +79,8 @@ impl<Req: Send + 'static> Thread<Req> {
             owed: 0,
             again: None,
             others: VecDeque::new(),
+            told: 0,
+            patience: Duration::ZERO,
             end: None,
         }
     }
@@ -90,6 +100,8 @@ impl<Req: Send + 'static> Thread<Req> {
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return false,
         };
+        let told = std::mem::take(&mut self.told);
+        let mut until = None;
         while let Some(job) = next {
             match job {
                 Job::Put(message, ack) => self.put(message, ack),
@@ -102,6 +114,13 @@ impl<Req: Send + 'static> Thread<Req> {
             let removes = self.again.map_or(self.removes.len(), |_| 0);
             let full = self.puts.len() + removes >= BATCH;
             next = if full { None } else { queue.try_recv().ok() };
+            // Without this, the first who calls again would have a commit of its own, and all others
+            // would wait for that.
+            if next.is_none() && (1..told).contains(&self.puts.len()) && self.others.is_empty() {
+                let until = *until.get_or_insert_with(|| Instant::now() + self.patience);
+                let left = until.saturating_duration_since(Instant::now());
+                next = queue.recv_timeout(left).ok();
+            }
         }
         self.commit();
         while let Some(job) = self.others.pop_front() {
@@ -147,7 +166,10 @@ impl<Req: Send + 'static> Thread<Req> {
         let puts = std::mem::take(&mut self.puts);
         let (put, waiting): (Vec<_>, Vec<_>) = puts.into_iter().unzip();
         if !put.is_empty() {
-            match self.put_all(put) {
+            let start = Instant::now();
+            let done = self.put_all(put);
+            self.patience = (start.elapsed() / 4).min(PATIENCE);
+            match done {
                 Ok(()) => self.stored(waiting),
                 Err(error) => {
                     let refuse = |waiting| self.refuse(waiting, error.clone());
@@ -209,6 +231,7 @@ impl<Req: Send + 'static> Thread<Req> {
 
     /// Tells the callers, when there is room for what they put.
     fn stored(&mut self, waiting: Vec<Waiting<Req>>) {
+        self.told = waiting.len();
         let mut refused = self.make_room(&waiting);
         let outbox = self.outbox.upgrade();
         for Waiting { ticket, ack, .. } in waiting {
@@ -292,3 +315,6 @@ impl<Req: Send + 'static> Thread<Req> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
