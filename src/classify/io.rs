@@ -71,8 +71,9 @@ fn is_cut_frame(io: &io::Error) -> bool {
     let Some(inner) = io.get_ref() else {
         return false;
     };
-    // One that holds another error may show that one's text.
-    below(inner).is_none() && Text::of(inner).is_some_and(|text| text.as_bytes() == CUT_FRAME)
+    // One that holds another error may show that one's text. (An errno's text would be allocated.)
+    let is_text = cast::<io::Error>(inner).is_none() && below(inner).is_none();
+    is_text && Text::of(inner).is_some_and(|text| text.as_bytes() == CUT_FRAME)
 }
 
 /// As [`note_system_error`], of one that is only seen by its texts: those are no proof.
