@@ -95,7 +95,8 @@ fn those_who_were_told_together_are_stored_together_again() {
         let first = put(&jobs, 3);
         // The others come when the first has been seen.
         accepted.recv().unwrap();
-        [first, put(&jobs, 4), put(&jobs, 5)]
+        let others = [put(&jobs, 4), put(&jobs, 5)];
+        (first, others, accepted)
     });
     assert!(thread.turn(&queue));
     assert_eq!(*commits.lock().unwrap(), [3, 3]);
