@@ -128,6 +128,8 @@ impl fmt::Debug for Heir {
 
 #[cfg(all(test, feature = "hyper-conn"))]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use std::convert::Infallible;
     use std::future::{Ready, ready};
     use std::task::{Context, Poll};

@@ -207,6 +207,8 @@ impl Wake for Waiters {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[derive(Default)]
