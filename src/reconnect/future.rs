@@ -7,7 +7,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::line::Generation;
-use super::pending::{POLLED_AGAIN, Pending};
+use super::pending::{Called, POLLED_AGAIN, Pending};
 use super::shared::{Lease, Shared};
 use crate::{BoxError, classify};
 
@@ -91,13 +91,15 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
+        // Kept until it is clear that the connection has really taken the request.
+        let mut kept = None;
         loop {
             match state.as_mut().project() {
                 StateProj::Calling { future, generation } => {
                     let result = ready!(future.poll(cx)).map_err(Into::into);
                     generation.life.touch();
                     if let Err(error) = &result {
-                        if let Some(pending) = Pending::go_on(generation, &**error) {
+                        if let Some(pending) = Pending::go_on(generation, &**error, kept.take()) {
                             state.set(State::Pending { pending });
                             continue;
                         }
@@ -110,7 +112,15 @@ where
                     return Poll::Ready(result);
                 }
                 StateProj::Pending { pending } => match ready!(pending.poll(cx)) {
-                    Ok((future, generation)) => state.set(State::Calling { future, generation }),
+                    Ok(called) => {
+                        let Called {
+                            future,
+                            generation,
+                            waiter,
+                        } = called;
+                        kept = waiter;
+                        state.set(State::Calling { future, generation });
+                    }
                     Err(error) => {
                         state.set(State::Over);
                         return Poll::Ready(Err(error));

@@ -4,8 +4,8 @@
 //! were not handed over yet. It is not in that order that they are polled; so the first one who
 //! notices, be it one of them or a new caller, takes places for all.
 //!
-//! One whose turn comes in the very moment in which the connection ends may fall behind the next: it was
-//! handed over, and does not know yet that it was too late.
+//! So does one whose turn comes in the very moment in which the connection ends: it was handed over, and
+//! does not know yet that it was too late. It counts from its call on.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError};
@@ -26,7 +26,7 @@ struct State {
 /// one.)
 struct Places {
     waiters: Arc<Waiters>,
-    first: u64,
+    of: Vec<u64>,
 }
 
 /// One of them, or somebody who has come later. Dropping it gives the place up.
@@ -56,6 +56,18 @@ impl Heir {
         }
     }
 
+    /// The last of them: the connection was over when it was called. (Where it was noticed before, whoever
+    /// noticed it may go first.)
+    pub(crate) fn late(&self) -> Self {
+        let mut state = self.heirs.lock();
+        let State { wanted, places } = &mut *state;
+        if let Some(places) = places {
+            places.of.push(places.waiters.take_last_place());
+        }
+        wanted.push(true);
+        self.number(wanted.len() - 1)
+    }
+
     /// Takes places for all, unless that was done.
     pub(super) fn take_places(&self, waiters: &Arc<Waiters>) {
         let mut state = self.heirs.lock();
@@ -63,7 +75,7 @@ impl Heir {
             let first = waiters.take_first_places(&state.wanted);
             state.places = Some(Places {
                 waiters: Arc::clone(waiters),
-                first,
+                of: (first..).take(state.wanted.len()).collect(),
             });
         }
     }
@@ -76,14 +88,8 @@ impl Heir {
         if !Arc::ptr_eq(&places.waiters, waiters) {
             return None;
         }
-        let place = places.place(number);
+        let place = places.of[number];
         std::mem::take(&mut state.wanted[number]).then_some(place)
-    }
-}
-
-impl Places {
-    fn place(&self, number: usize) -> u64 {
-        self.first + number as u64
     }
 }
 
@@ -100,8 +106,14 @@ impl Drop for Heir {
         if !std::mem::take(&mut state.wanted[number]) {
             return;
         }
-        let Some(places) = &state.places else { return };
-        let (waiters, place) = (Arc::clone(&places.waiters), places.place(number));
+        let Some(places) = &state.places else {
+            // So that it does not grow where a dead connection is called again and again.
+            while state.wanted.last() == Some(&false) {
+                state.wanted.pop();
+            }
+            return;
+        };
+        let (waiters, place) = (Arc::clone(&places.waiters), places.of[number]);
         drop(state);
         // It wakes whoever is next.
         waiters.leave(place);
@@ -111,5 +123,87 @@ impl Drop for Heir {
 impl fmt::Debug for Heir {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Heir").field(&self.number).finish()
+    }
+}
+
+#[cfg(all(test, feature = "hyper-conn"))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::convert::Infallible;
+    use std::future::{Ready, ready};
+    use std::task::{Context, Poll};
+
+    use tower::service_fn;
+    use tower_service::Service;
+
+    use super::*;
+    use crate::http::connection::ConnectionClosed;
+    use crate::{Reconnect, Unsent};
+
+    /// Takes so many calls, and is over when the next one comes.
+    #[derive(Clone)]
+    struct Connection(Arc<Mutex<Of>>);
+
+    struct Of {
+        takes: usize,
+        closed: Option<ConnectionClosed>,
+        taken: Arc<Mutex<Vec<u64>>>,
+    }
+
+    impl Service<u64> for Connection {
+        type Response = ();
+        type Error = Unsent<u64>;
+        type Future = Ready<Result<(), Unsent<u64>>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Unsent<u64>>> {
+            Poll::Ready(match &self.0.lock().unwrap().closed {
+                None => Ok(()),
+                Some(closed) => Err(Unsent::new(u64::MAX, closed.clone())),
+            })
+        }
+
+        fn call(&mut self, number: u64) -> Self::Future {
+            let mut of = self.0.lock().unwrap();
+            if of.takes == 0 {
+                let closed = of.closed.get_or_insert_with(|| ConnectionClosed::well(0));
+                return ready(Err(Unsent::new(number, closed.for_late())));
+            }
+            of.takes -= 1;
+            of.taken.lock().unwrap().push(number);
+            ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_too_late_keeps_its_turn() {
+        let taken = Arc::<Mutex<Vec<u64>>>::default();
+        let (mut lives, log) = ([1, 9].into_iter(), taken.clone());
+        let mut service = Reconnect::new(service_fn(move |()| {
+            let of = Of {
+                takes: lives.next().unwrap(),
+                closed: None,
+                taken: log.clone(),
+            };
+            ready(Ok::<_, Infallible>(Connection(Arc::new(Mutex::new(of)))))
+        }));
+        service.call(0).await.unwrap();
+        // Refused, but it has not heard of it when the next one comes, who is polled first.
+        let late = service.call(1);
+        let next = service.call(2);
+        let (next, late) = tokio::join!(next, late);
+        next.and(late).unwrap();
+        assert_eq!(*taken.lock().unwrap(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_dead_connection_that_is_called_again_and_again_does_not_grow() {
+        let after = Heir::after(0);
+        for _ in 0..10 {
+            let (first, second) = (after.late(), after.late());
+            drop(first);
+            drop(second);
+        }
+        assert_eq!(after.heirs.lock().wanted.len(), 0);
     }
 }

@@ -47,7 +47,7 @@
 //!   [not sent](crate::Sent::No): it would go past them otherwise.
 //! - **A connection that ends well is no failure.** An HTTP/1.1 connection (feature `hyper-conn`) that was
 //!   closed after an answer hands back the requests that wait on it. They go on to a new one, in their
-//!   order and before all who come later. That can't go on for ever: each of these connections has answered
+//!   order and before all who come later; so does one that was handed over as it ended. That can't go on for ever: each of these connections has answered
 //!   a request. (If the last handle of the `Reconnect` is gone, they fail instead, not sent.)
 //!
 //! - **An old connection is not handed out either**, where [`max_age`](Reconnect::max_age) or

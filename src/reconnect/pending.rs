@@ -36,11 +36,18 @@ enum Stage<M: Service<T>, T> {
     Refused { error: Option<NotSent> },
 }
 
-/// A request that was handed over, and which connection it is on.
-type Called<M, T, Req> = (
-    <<M as Service<T>>::Response as Service<Req>>::Future,
-    Generation<M, T>,
-);
+/// A request that was handed over.
+pub(super) struct Called<M, T, Req>
+where
+    M: Service<T>,
+    M::Response: Service<Req>,
+{
+    pub(super) future: <M::Response as Service<Req>>::Future,
+    /// Which connection it is on.
+    pub(super) generation: Generation<M, T>,
+    /// Its place until then. To be kept for the first poll, which tells whether it was too late.
+    pub(super) waiter: Option<Waiter<M, T>>,
+}
 
 impl<M, T, Req> Pending<M, T, Req>
 where
@@ -69,11 +76,12 @@ where
     }
 
     /// For a call that has waited on this connection, if that has ended well and the error hands the
-    /// request back: its failure is none.
+    /// request back: its failure is none. `waiter` is the place that it has kept.
     #[cold]
     pub(super) fn go_on(
         generation: &Generation<M, T>,
         error: &(dyn Error + 'static),
+        waiter: Option<Waiter<M, T>>,
     ) -> Option<Box<Self>>
     where
         Req: Send + 'static,
@@ -85,7 +93,11 @@ where
         let shared = generation.shared()?;
         let request = Unsent::find(error)?;
         shared.ended_well(generation, heir);
-        let waiter = Waiter::at(&shared, heir.claim(&shared.waiters));
+        let claimed = heir.claim(&shared.waiters);
+        let claimed = claimed.map(|place| Waiter::at(&shared, place));
+        let places = claimed.into_iter().chain(waiter);
+        let first = places.min_by_key(|waiter| waiter.place);
+        let waiter = first.unwrap_or_else(|| Waiter::new(&shared));
         Some(Box::new(Self {
             stage: Stage::Connecting {
                 waiter: Some(waiter),
@@ -170,8 +182,11 @@ where
                         }
                         let request = request.take().expect(POLLED_AGAIN);
                         lease.generation.life.touch();
-                        let future = lease.conn.call(request);
-                        return Poll::Ready(Ok((future, lease.generation.clone())));
+                        return Poll::Ready(Ok(Called {
+                            future: lease.conn.call(request),
+                            generation: lease.generation.clone(),
+                            waiter: waiter.take(),
+                        }));
                     };
                     let error: BoxError = error.into();
                     let heir = heir(&*error).filter(|_| !lease.generation.has_failed_calls());

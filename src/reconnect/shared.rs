@@ -270,7 +270,6 @@ where
             Err(error) => return Poll::Ready(Err(ConnectError::new(error))),
         };
         waiter.place = Some(place);
-        let mut patient = true;
         loop {
             let (_former, _expired); // dropped without the lock
             let mut state = self.lock();
@@ -285,13 +284,11 @@ where
                 _expired = state.end_if_expired();
             }
             if let Some(live) = &state.live {
-                if let Some(first) = self.waiters.first_before(place).filter(|_| patient) {
+                if let Some(first) = self.waiters.first_before(place) {
                     // Those who came first go first, if they are polled at all.
                     drop(state);
                     ready!(waiter.poll_patience(first, cx));
-                    // Not again for each who comes after it.
-                    self.waiters.pass_over(place);
-                    patient = false;
+                    self.waiters.pass_over(first, place);
                     continue;
                 }
                 return Poll::Ready(Ok(live.lease(fresh)));

@@ -62,16 +62,13 @@ impl<M: Service<T>, T> Waiter<M, T> {
         }
     }
 
-    /// Takes over a place that was kept for it, or the last one.
-    pub(super) fn at(shared: &Arc<Shared<M, T>>, place: Option<u64>) -> Self {
-        match place {
-            None => Self::new(shared),
-            Some(_) => Self {
-                shared: Arc::clone(shared),
-                place,
-                joined: false,
-                patience: None,
-            },
+    /// Takes over a place that was kept for it.
+    pub(super) fn at(shared: &Arc<Shared<M, T>>, place: u64) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            place: Some(place),
+            joined: false,
+            patience: None,
         }
     }
 

@@ -50,6 +50,15 @@ impl Default for List {
     }
 }
 
+impl List {
+    fn append(&mut self, waker: Option<Waker>) -> u64 {
+        let place = self.next;
+        self.next += 1;
+        self.waiting.insert(place, waker);
+        place
+    }
+}
+
 impl Waiters {
     /// Joins the list, or renews the waker of a place in it.
     ///
@@ -70,11 +79,17 @@ impl Waiters {
                 return Ok(place);
             }
         }
-        let place = list.next;
-        list.next += 1;
-        list.waiting.insert(place, waker);
+        let place = list.append(waker);
         self.len.store(list.waiting.len(), Ordering::Release);
         Ok(place)
+    }
+
+    /// Joins the list, for somebody who will come.
+    pub(super) fn take_last_place(&self) -> u64 {
+        let mut list = self.lock();
+        let place = list.append(None);
+        self.len.store(list.waiting.len(), Ordering::Release);
+        place
     }
 
     /// Takes places before all others, for those that are wanted, in their order. Returns the first; the
@@ -108,15 +123,22 @@ impl Waiters {
         some_wait
     }
 
-    /// Those before this place did not come when it was their turn. They have been woken, and take a
-    /// place at the end if they are polled after all.
-    pub(super) fn pass_over(&self, place: u64) {
+    /// The first did not come when it was its turn, and gives its place up; so do those between it and
+    /// this one who have not come either since they were woken. If they are polled after all they take a
+    /// place at the end.
+    pub(super) fn pass_over(&self, first: u64, place: u64) {
         let mut list = self.lock();
         let rest = list.waiting.split_off(&place);
-        let passed = std::mem::replace(&mut list.waiting, rest);
+        let mut before = std::mem::replace(&mut list.waiting, rest);
+        let passed = before.remove(&first).flatten();
+        before.retain(|_, waker| waker.is_some());
+        // It may have had no reason to hurry until now.
+        let next = before.values_mut().next().and_then(Option::take);
+        list.waiting.extend(before);
         self.len.store(list.waiting.len(), Ordering::Release);
         drop(list);
-        drop(passed);
+        // It may have come in this moment, and would wait where nobody finds it.
+        passed.into_iter().chain(next).for_each(Waker::wake);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -180,5 +202,57 @@ impl Wake for Waiters {
         // In this order: who is woken must find the note.
         self.set_notified();
         self.wake_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(std::sync::atomic::AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// A caller's place, and how often it was woken.
+    fn joins(waiters: &Waiters) -> (u64, Arc<Count>) {
+        let count = Arc::<Count>::default();
+        let place = waiters.register(None, &Waker::from(count.clone()));
+        (place.unwrap(), count)
+    }
+
+    fn woken(count: &Count) -> usize {
+        count.0.load(Ordering::SeqCst)
+    }
+
+    #[test]
+    fn who_comes_in_the_moment_in_which_it_is_passed_over_is_woken() {
+        let waiters = Waiters::default();
+        let (first, count) = joins(&waiters);
+        let (last, _) = joins(&waiters);
+        waiters.pass_over(first, last);
+        assert_eq!(woken(&count), 1);
+        assert_eq!(waiters.first_before(last), None);
+    }
+
+    #[test]
+    fn who_lets_the_first_go_too_is_not_passed_over_with_it() {
+        let waiters = Waiters::default();
+        let [(first, _), (stalls, _), (comes, count), (last, _)] =
+            std::array::from_fn(|_| joins(&waiters));
+        waiters.wake_all();
+        let waker = Waker::from(count.clone());
+        waiters.register(Some(comes), &waker).unwrap();
+        waiters.pass_over(first, last);
+        assert_eq!(waiters.first_before(last), Some(comes));
+        assert_eq!(waiters.first_before(stalls), None);
+        // Once with all, and once because it is its turn.
+        assert_eq!(woken(&count), 2);
     }
 }

@@ -142,7 +142,7 @@ impl Service<u64> for Connection {
         let answer = Slot::new();
         let mut state = lock(&self.state);
         if let Some(closed) = &state.closed {
-            answer.fill(Err(Unsent::new(number, closed.clone())));
+            answer.fill(Err(Unsent::new(number, closed.for_late())));
         } else if std::mem::replace(&mut state.used, true) {
             state.waiting.push((number, answer.other()));
         } else {

@@ -63,10 +63,11 @@ impl World {
         while self.threads.all_asleep() {
             let mut polled = false;
             let woken = poll_fn(|cx| {
-                if std::mem::replace(&mut polled, true) {
+                let mut clock = self.threads.clock();
+                if std::mem::replace(&mut polled, true) && clock.is_none() {
                     return Poll::Ready(());
                 }
-                *self.threads.clock() = Some(cx.waker().clone());
+                *clock = Some(cx.waker().clone());
                 Poll::Pending
             });
             let woken = async { timeout(FOR_EVER, pin!(woken)).await };

@@ -129,6 +129,15 @@ impl ConnectionClosed {
         closed
     }
 
+    /// For one that was called when the connection was over.
+    pub(crate) fn for_late(&self) -> Self {
+        let mut closed = self.clone();
+        if let How::Well(heir) = &mut closed.how {
+            *heir = Arc::new(heir.late());
+        }
+        closed
+    }
+
     /// Whether a new request must not go past those in flight.
     pub(crate) fn is_ordered(&self) -> bool {
         !matches!(self.how, How::GoingAway)

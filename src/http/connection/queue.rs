@@ -97,7 +97,7 @@ impl<B: Body + Send + 'static> Queue<B> {
     pub(super) fn send(self: &Arc<Self>, request: Request<B>) -> ResponseFuture<B> {
         let mut state = self.lock();
         if let Some(closed) = &state.closed {
-            let error = SendError::unsent(request, closed.clone());
+            let error = SendError::unsent(request, closed.for_late());
             return ResponseFuture::failed(error);
         }
         if state.waiting.is_empty() && state.sender.is_ready() && !state.ending {
