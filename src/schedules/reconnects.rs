@@ -172,10 +172,10 @@ async fn insist(mut service: Reconnect<Network>, number: u64, failures: u64) {
                 heard += 1;
                 assert!(heard <= failures, "{heard} of {failures} failures");
             }
-            // Others have not heard yet that their connection is dead.
+            // Others have not heard yet that their connection is dead. (All rounds take less than anybody's patience.)
             Err(error) => {
                 assert!(error.is::<NotSent>(), "{error:?}");
-                sleep(Duration::from_millis(5)).await;
+                sleep(Duration::from_millis(1)).await;
             }
         }
     }

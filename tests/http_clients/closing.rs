@@ -266,14 +266,12 @@ async fn an_unannounced_end_is_none_if_the_answer_was_whole() {
 async fn attempts(manner: Manner) -> usize {
     let server = Server::start(manner).await;
     let tally = Arc::<Tally>::default();
-    let service = layer(&tally).layer(server.client());
-    let call = |number| {
-        let call = service.clone().oneshot(server.request(number));
-        tokio::spawn(async move { drop(call.await) })
-    };
-    let calls: Vec<_> = (0..50).map(call).collect();
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    calls.iter().for_each(tokio::task::JoinHandle::abort);
+    let layer = layer(&tally).give_up_after(Duration::from_millis(500));
+    let service = layer.layer(server.client());
+    let call = |number| tokio::spawn(service.clone().oneshot(server.request(number)));
+    for call in join_all((0..50).map(call)).await {
+        drop(call.unwrap()); // half an answer is one, to a call
+    }
     assert_eq!(tally.downs(), 1);
     server.connections()
 }
