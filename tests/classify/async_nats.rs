@@ -13,6 +13,7 @@ use tower_conn_retry::Sent::{self, Maybe, No};
 use tower_conn_retry::classify;
 
 use super::process::{Process, free_address, skip};
+use super::sockets::refusing;
 
 /// Long enough to be never reached.
 const LONG: Duration = Duration::from_secs(60);
@@ -69,7 +70,7 @@ fn assert_one_of(error: &(dyn Error + 'static), kinds: &[ConnErrorKind], sent: S
 
 #[tokio::test]
 async fn no_connection() {
-    let error = connect(url(free_address()), LONG).await.unwrap_err();
+    let error = connect(url(refusing()), LONG).await.unwrap_err();
     assert_one_of(&error, &[Refused], No);
     let error = connect("nats://no-such-name.invalid", LONG)
         .await

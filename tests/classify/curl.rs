@@ -9,7 +9,8 @@ use tower_conn_retry::ConnErrorKind::{Closed, Dns, Other, Timeout, Tls};
 use tower_conn_retry::Outlook::{Permanent, Transient};
 use tower_conn_retry::{ConnError, ConnErrorKind, Outlook, classify};
 
-use super::http_server::{Answer, Server, closed};
+use super::http_server::{Answer, Server};
+use super::sockets::refusing;
 use super::tls_peer::{Authority, NAME, Peer, Validity, serve_peer, serve_tls};
 
 /// What comes of a GET.
@@ -42,7 +43,7 @@ fn assert_is(error: Error, kind: ConnErrorKind, outlook: Outlook) {
 
 #[tokio::test]
 async fn connections() {
-    let away = format!("http://{}/", closed().await);
+    let away = format!("http://{}/", refusing());
     assert_is(failure(away).await, Other, Transient);
     let nowhere = "http://no-such-host.invalid/".to_owned();
     assert_is(failure(nowhere).await, Dns, Transient);

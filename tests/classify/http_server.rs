@@ -86,12 +86,6 @@ impl Server {
     }
 }
 
-/// Where nobody listens.
-pub(crate) async fn closed() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
-}
-
 /// A request body that fails with what looks like a connection error.
 pub(crate) struct BadBody(pub(crate) io::ErrorKind);
 

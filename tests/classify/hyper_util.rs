@@ -20,7 +20,8 @@ use tower_conn_retry::Outlook::{Permanent, Transient};
 use tower_conn_retry::Sent::{Maybe, No};
 use tower_conn_retry::{BoxError, ConnError, ConnErrorKind, Outlook, Sent, classify};
 
-use super::http_server::{Answer, BadBody, Server, closed};
+use super::http_server::{Answer, BadBody, Server};
+use super::sockets::refusing;
 
 fn client() -> Client<HttpConnector, String> {
     Client::builder(TokioExecutor::new()).build(HttpConnector::new())
@@ -45,7 +46,7 @@ async fn failure(server: &Server) -> hyper_util::client::legacy::Error {
 
 #[tokio::test]
 async fn refused() {
-    let url = format!("http://{}/", closed().await);
+    let url = format!("http://{}/", refusing());
     let error = client().request(request(url)).await.unwrap_err();
     assert_is(&error, Refused, Transient, No);
     assert_is(&Arc::new(error), Refused, Transient, No);

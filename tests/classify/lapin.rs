@@ -14,7 +14,7 @@ use tower_conn_retry::ConnErrorKind::{self, Aborted, Closed, Dns, Refused, Reset
 use tower_conn_retry::Sent::Maybe;
 use tower_conn_retry::classify;
 
-use super::process::free_address;
+use super::sockets::refusing;
 
 /// A method, as (class, method) and its arguments ("AMQP 0-9-1", §4.2.3).
 struct Method(u16, u16, &'static [u8]);
@@ -133,7 +133,7 @@ fn assert_one_of(error: &(dyn Error + 'static), kinds: &[ConnErrorKind]) {
 
 #[tokio::test]
 async fn no_connection() {
-    let error = connect(free_address()).await.map(|_| ()).unwrap_err();
+    let error = connect(refusing()).await.map(|_| ()).unwrap_err();
     assert_one_of(&error, &[Refused]);
     let uri = "amqp://no-such-name.invalid";
     let error = Connection::connect(uri, ConnectionProperties::default()).await;

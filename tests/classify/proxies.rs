@@ -15,7 +15,7 @@ use tower_conn_retry::ConnErrorKind::{Closed, Other, Refused, Reset};
 use tower_conn_retry::Outlook::{Permanent, Transient};
 use tower_conn_retry::{ConnError, ConnErrorKind, Outlook, Sent, classify};
 
-use super::http_server::closed;
+use super::sockets::refusing;
 
 /// Says these, one for each message that it reads, and then ends the connection.
 async fn proxy(answers: &'static [&'static [u8]], reset: bool) -> Uri {
@@ -75,7 +75,7 @@ async fn tunnels() {
         let error = tunnel.call("http://away.example/".parse().unwrap()).await;
         assert_is(&error.unwrap_err(), kind, outlook);
     }
-    let away = format!("http://{}", closed().await).parse().unwrap();
+    let away = format!("http://{}", refusing()).parse().unwrap();
     let error = failure(Tunnel::new(away, HttpConnector::new())).await;
     assert_is(&error, Refused, Transient);
     let mut tunnel = Tunnel::new(proxy(&[], false).await, HttpConnector::new());

@@ -12,6 +12,7 @@ use tower_conn_retry::ConnErrorKind::{self, BrokenPipe, Closed, Dns, Refused, Re
 use tower_conn_retry::{Sent, classify, is_conn_error};
 
 use super::process::{Process, free_address, skip};
+use super::sockets::refusing;
 
 /// `None` where there is no such server.
 fn server() -> Option<(Process, SocketAddr)> {
@@ -53,7 +54,7 @@ fn assert_one_of(error: &RedisError, kinds: &[ConnErrorKind]) {
 
 #[tokio::test]
 async fn refused() {
-    let error = connect(free_address()).await.map(|_| ()).unwrap_err();
+    let error = connect(refusing()).await.map(|_| ()).unwrap_err();
     assert_one_of(&error, &[Refused]);
     // No proof either: a cluster's client may have asked another node before.
     let client = Client::open("redis://no-such-name.invalid/").unwrap();

@@ -16,7 +16,8 @@ use tower_conn_retry::Outlook::Transient;
 use tower_conn_retry::Sent::{Maybe, No};
 use tower_conn_retry::{ConnError, ConnErrorKind, Outlook, Sent, classify};
 
-use super::http_server::{Answer, BadBody, Server, closed};
+use super::http_server::{Answer, BadBody, Server};
+use super::sockets::refusing;
 
 fn client() -> Client {
     Client::builder().no_proxy().build().unwrap()
@@ -36,7 +37,7 @@ async fn failure(server: &Server) -> reqwest::Error {
 
 #[tokio::test]
 async fn refused() {
-    let url = format!("http://{}/", closed().await);
+    let url = format!("http://{}/", refusing());
     let error = client().get(url).send().await.unwrap_err();
     assert_is(&error, Refused, Transient, No);
     assert_is(&io::Error::other(error), Refused, Transient, No);
@@ -286,7 +287,7 @@ async fn errors_of_a_redirect_policy_are_none_of_the_connections() {
 /// The trap: what is seen is the last hop, and nothing in the error says that there was another.
 #[tokio::test]
 async fn after_a_redirect_only_the_last_hop_is_seen() {
-    let gone: SocketAddr = closed().await;
+    let gone: SocketAddr = refusing();
     let answer = format!(
         "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://{gone}/\r\nContent-Length: 0\r\n\r\n"
     );

@@ -17,6 +17,7 @@ use tower_conn_retry::Sent::{self, Maybe, No};
 use tower_conn_retry::{ConnError, classify};
 
 use super::process::{Process, free_address, skip};
+use super::sockets::refusing;
 use super::tls_peer::{Authority, Peer, serve_peer};
 
 /// `None` where there is no such broker.
@@ -115,7 +116,7 @@ fn assert_one_of(error: &(dyn Error + 'static), kinds: &[ConnErrorKind], sent: S
 
 #[tokio::test]
 async fn no_connection() {
-    let (error, error_5) = failures(free_address()).await;
+    let (error, error_5) = failures(refusing()).await;
     assert_one_of(&error, &[Refused], Maybe);
     assert_one_of(&error_5, &[Refused], Maybe);
     // Not even this is proof: it may be what comes of connecting again.

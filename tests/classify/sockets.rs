@@ -1,9 +1,10 @@
 //! Real errors of sockets and of the system's resolver.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower_conn_retry::{ConnError, ConnErrorKind, ConnectError, Sent, classify};
@@ -28,11 +29,19 @@ fn kind(error: &io::Error) -> Option<ConnErrorKind> {
     Some(found.kind())
 }
 
+/// Where nobody listens, nor ever will: the port is kept, so that no other test gets it.
+pub(crate) fn refusing() -> SocketAddr {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    socket.bind(&any.into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    std::mem::forget(socket);
+    address
+}
+
 #[tokio::test]
 async fn refused() {
-    let (listener, address) = listener().await;
-    drop(listener);
-    let error = TcpStream::connect(address).await.unwrap_err();
+    let error = TcpStream::connect(refusing()).await.unwrap_err();
     assert_eq!(kind(&error), Some(ConnErrorKind::Refused));
     assert_eq!(
         classify(&ConnectError::new(error)),

@@ -12,7 +12,7 @@ use tower_conn_retry::Sent::{Maybe, No};
 use tower_conn_retry::{ConnErrorKind, Outlook, Sent, classify, is_conn_error};
 
 use super::postgres::{COMMIT_AND_RAISE, RAISE, STATES, Server};
-use super::process::free_address;
+use super::sockets::refusing;
 
 fn options(address: SocketAddr) -> PgConnectOptions {
     PgConnectOptions::new_without_pgpass()
@@ -36,7 +36,7 @@ fn assert_one_of(error: &Error, kinds: &[ConnErrorKind], sent: Sent) {
 
 #[tokio::test]
 async fn refused() {
-    let error = connect(free_address()).await.unwrap_err();
+    let error = connect(refusing()).await.unwrap_err();
     assert_one_of(&error, &[Refused], Maybe);
 }
 

@@ -10,7 +10,7 @@ use tower_conn_retry::Sent::{Maybe, No};
 use tower_conn_retry::{ConnErrorKind, Sent, classify, is_conn_error};
 
 use super::postgres::Server;
-use super::process::free_address;
+use super::sockets::refusing;
 
 fn options(address: SocketAddr) -> PgConnectOptions {
     PgConnectOptions::new_without_pgpass()
@@ -34,11 +34,11 @@ fn assert_one_of(error: &Error, kinds: &[ConnErrorKind], sent: Sent) {
 
 #[tokio::test]
 async fn what_is_not_the_servers_word() {
-    let error = connect(free_address()).await.unwrap_err();
+    let error = connect(refusing()).await.unwrap_err();
     assert_one_of(&error, &[Refused], Maybe);
     let pool = PgPoolOptions::new()
         .acquire_timeout(Duration::from_millis(200))
-        .connect_lazy_with(options(free_address()));
+        .connect_lazy_with(options(refusing()));
     let error = pool.execute("SELECT 1").await.unwrap_err();
     assert!(matches!(error, Error::PoolTimedOut));
     assert_one_of(&error, &[Timeout], Maybe);

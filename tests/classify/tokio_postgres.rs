@@ -19,7 +19,7 @@ use tower_conn_retry::Sent::{Maybe, No};
 use tower_conn_retry::{ConnErrorKind, Sent, classify, is_conn_error};
 
 use super::postgres::{COMMIT_AND_RAISE, RAISE, STATES, Server};
-use super::process::free_address;
+use super::sockets::refusing;
 
 async fn connect_to(address: SocketAddr, database: &str) -> Result<Client, Error> {
     let mut config = Config::new();
@@ -43,7 +43,7 @@ fn assert_one_of(error: &Error, kinds: &[ConnErrorKind], sent: Sent) {
 
 #[tokio::test]
 async fn refused() {
-    let error = connect(free_address()).await.err().unwrap();
+    let error = connect(refusing()).await.err().unwrap();
     assert_one_of(&error, &[Refused], No);
 }
 

@@ -18,7 +18,7 @@ use tower_conn_retry::Outlook::{self, Permanent, Transient};
 use tower_conn_retry::Sent::{Maybe, No};
 use tower_conn_retry::{ConnError, ConnErrorKind, ConnectError, Sent, classify, is_conn_error};
 
-use super::process::free_address;
+use super::sockets::refusing;
 use super::tls_peer::{Authority, NAME, Peer, Validity, serve_peer, serve_tls};
 
 type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -68,7 +68,7 @@ fn assert_is(error: &Error, kind: ConnErrorKind, sent: Sent) {
 
 #[tokio::test]
 async fn refused() {
-    let error = connect(free_address()).await.unwrap_err();
+    let error = connect(refusing()).await.unwrap_err();
     assert_is(&error, Refused, Maybe);
     let found = classify(&ConnectError::new(error)).unwrap();
     assert_eq!((found.kind(), found.sent()), (Refused, No));

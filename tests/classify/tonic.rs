@@ -14,7 +14,7 @@ use tower_conn_retry::Sent::{Maybe, No};
 use tower_conn_retry::{ConnError, ConnErrorKind, Sent, classify};
 
 use super::h2::{go_away, reset, serve};
-use super::http_server::closed;
+use super::sockets::refusing;
 
 fn endpoint(address: std::net::SocketAddr) -> Endpoint {
     Endpoint::from_shared(format!("http://{address}")).unwrap()
@@ -42,9 +42,9 @@ fn status(error: tonic::transport::Error) -> Status {
 
 #[tokio::test]
 async fn refused() {
-    let error = endpoint(closed().await).connect().await.unwrap_err();
+    let error = endpoint(refusing()).connect().await.unwrap_err();
     assert_is(&error, Refused, No);
-    let error = call(endpoint(closed().await).connect_lazy()).await;
+    let error = call(endpoint(refusing()).connect_lazy()).await;
     assert_is(&error, Refused, No);
     assert_is(&status(error), Refused, No);
 }

@@ -12,7 +12,7 @@ use tower_conn_retry::{ConnError, Outlook, classify};
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Error, Proxy};
 
-use super::process::free_address;
+use super::sockets::refusing;
 use super::tls_peer::{Authority, Peer, Validity, serve_peer, serve_tls};
 
 fn agent(timeout: Duration) -> Agent {
@@ -60,7 +60,7 @@ fn answering(answer: &'static str) -> SocketAddr {
 
 #[test]
 fn refused() {
-    let error = post(&format!("http://{}/", free_address()), LONG);
+    let error = post(&format!("http://{}/", refusing()), LONG);
     assert_eq!(classify(&error), Some(ConnError::new(Refused)), "{error:?}");
 }
 
@@ -180,7 +180,7 @@ fn a_proxy() {
 /// The first server has read it, and nothing in the error tells.
 #[test]
 fn after_a_redirect_nothing_is_proof() {
-    let refused = free_address();
+    let refused = refusing();
     for (location, kind) in [
         ("http://no-such-name.invalid/".to_owned(), Dns),
         (format!("http://{refused}/"), Refused),

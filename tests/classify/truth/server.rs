@@ -10,6 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use super::super::sockets::refusing;
+
 /// Where it goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -58,7 +60,8 @@ impl Server {
             read: Arc::clone(&read),
         };
         if fault == Fault::Refused {
-            return server;
+            let address = refusing();
+            return Self { address, ..server };
         }
         let acceptor = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
         tokio::spawn(async move {
