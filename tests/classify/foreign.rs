@@ -174,9 +174,10 @@ async fn a_client_that_is_made_of_hyper_utils_may_follow_redirects() {
     use hyper_util::client::legacy::Client;
     use hyper_util::rt::TokioExecutor;
 
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    use super::sockets::refusing;
+
     let client = Client::builder(TokioExecutor::new()).build_http::<String>();
-    let url = format!("http://{}/", address.unwrap()).parse().unwrap();
+    let url = format!("http://{}/", refusing()).parse().unwrap();
     let refused = Arc::new(client.get(url).await.unwrap_err());
     let plain = || BoxError::from(io::Error::other(refused.clone()));
     assert_eq!(verdicts(false, plain).await, [PROOF, PROOF]);
