@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tower::{Layer, service_fn};
 use tower_conn_retry::{Outbox, Outcome};
 
-use super::faults::with_leftovers;
+use super::faulty::with_leftovers;
 use crate::peer::*;
 
 const SOON: Duration = Duration::from_secs(20);
