@@ -8,6 +8,7 @@ mod peer;
 mod outbox {
     mod ages;
     mod bounds;
+    mod calls_that_panic;
     mod cancel;
     mod close;
     mod dead;
@@ -15,7 +16,9 @@ mod outbox {
     mod drop_oldest;
     mod drop_stress;
     mod faults;
+    mod faulty;
     mod items;
+    mod latecomers;
     mod panics;
     mod room;
     mod runs;

@@ -1,6 +1,6 @@
 //! Who has how many messages where.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::Notify;
@@ -23,6 +23,8 @@ pub(super) struct Book<Req> {
     pub(super) len: usize,
     pub(super) bytes: usize,
     pub(super) lines: Lines,
+    /// Those whose workers may go on by themselves, so that more may be answered than is counted.
+    runs: HashSet<Destination, ByDestination>,
     /// Callers who wait for room.
     pub(super) room: BTreeMap<Ticket, Waiting<Req>>,
     pub(super) dead: DeadLetters<Req>,
@@ -217,6 +219,7 @@ impl<Req> Default for Book<Req> {
             len: 0,
             bytes: 0,
             lines: HashMap::default(),
+            runs: HashSet::default(),
             room: BTreeMap::new(),
             dead: DeadLetters::new(),
             workers: 0,
@@ -253,6 +256,7 @@ impl<Req> Book<Req> {
     /// A line without messages ends.
     pub(super) fn end(&mut self, destination: &Destination) {
         self.lines.remove(destination);
+        self.runs.remove(destination);
         if let Some(oldest) = &mut self.oldest {
             oldest.forget(destination);
         }
@@ -317,11 +321,26 @@ impl<Req> Book<Req> {
         }
     }
 
+    /// A worker may go on by itself.
+    pub(super) fn goes_on(&mut self, destination: &Destination) {
+        if !self.runs.contains(destination) {
+            self.runs.insert(destination.clone());
+        }
+    }
+
     /// Counts what was answered meanwhile.
     pub(super) fn catch_up(&mut self) {
-        let answered = self.lines.values_mut().map(|line| line.answered(None));
-        let answered = answered.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
-        self.have_left(answered);
+        let mut all = (0, 0);
+        let lines = &mut self.lines;
+        self.runs.retain(|destination| {
+            let Some(line) = lines.get_mut(destination) else {
+                return false;
+            };
+            let (len, bytes) = line.answered(None);
+            all = (all.0 + len, all.1 + bytes);
+            line.run.goes_on()
+        });
+        self.have_left(all);
     }
 
     /// Messages were answered one after the other, this one last.

@@ -75,6 +75,9 @@ impl<Req: Send + 'static> OutboxBuilder<Req> {
 
     /// Keeps messages in a file, which is made if it is not there. What is in it goes first.
     ///
+    /// An empty file, of 0 bytes, is a new outbox: it is what `mktemp` and `File::create` leave. So one that was
+    /// truncated to nothing, with all messages lost, can't be told from it, and opens as well.
+    ///
     /// # Errors
     ///
     /// The file can't be opened, is damaged, is open already, or is of a newer version.

@@ -28,7 +28,8 @@ impl<Req: Send + 'static> Outbox<Req> {
         Self::builder().in_memory()
     }
 
-    /// Keeps messages in a file, with all the defaults.
+    /// Keeps messages in a file, with all the defaults. An empty file is a new outbox, as
+    /// [there](OutboxBuilder::open).
     ///
     /// # Errors
     ///

@@ -55,6 +55,11 @@ impl Run {
         }
     }
 
+    /// Whether there may be one behind the present one.
+    pub(super) fn goes_on(&self) -> bool {
+        self.messages.len() > 1
+    }
+
     /// Whoever works on it has a look into the book before it goes on.
     pub(super) fn stop(&self) {
         self.at.0.fetch_and(!GOES_ON, Ordering::AcqRel);

@@ -42,7 +42,8 @@ impl<Req: Send + 'static> Shared<Req> {
     /// These messages are in the store now. If that makes too many, the oldest that wait go.
     ///
     /// If one that has just come would be among those, it is the first to go: it can't stay, and so
-    /// nothing is dropped for it.
+    /// nothing is dropped for it. A panic of the user's ends nothing here: what is no longer counted must be
+    /// removed from the store.
     pub(super) fn make_room(
         self: &Arc<Self>,
         store: &mut dyn Store<Req>,
@@ -74,7 +75,8 @@ impl<Req: Send + 'static> Shared<Req> {
         if let Some(oldest) = &mut book.oldest {
             oldest.landed();
         }
-        self.let_in(book);
+        // Who waits until all is done may panic when it is woken. What was dropped is none the less gone.
+        unwind(|| self.let_in(book));
         dropped
     }
 
@@ -136,7 +138,8 @@ impl<Req: Send + 'static> Trim<'_, Req> {
         let mut again = true;
         while std::mem::take(&mut again) {
             for chosen in self.choose() {
-                match self.drop(chosen) {
+                // The copy of a request may panic when it is dropped.
+                match unwind(|| self.drop(chosen)).unwrap_or(Step::Failed) {
                     Step::Enough => break,
                     Step::Missed => again = true,
                     Step::Dropped | Step::Failed => {}
@@ -277,12 +280,15 @@ impl<Req: Send + 'static> Trim<'_, Req> {
             return Step::Missed;
         }
         let size = message.size;
+        self.dropped.gone.push((destination.clone(), ticket));
         match has_just_come {
             true => self.dropped.refused.push(message),
-            false => self.outbox.bury_uncounted(message, Outcome::Dropped),
+            // Who waits for a dead letter may panic when it is woken.
+            false => {
+                unwind(|| self.outbox.bury_uncounted(message, Outcome::Dropped));
+            }
         }
         self.outbox.book().subtract(&destination, size);
-        self.dropped.gone.push((destination, ticket));
         Step::Dropped
     }
 

@@ -1,9 +1,14 @@
 //! Callers come and go.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
 use tower_conn_retry::{Outbox, Outcome};
 
 use super::with;
 use crate::peer::*;
+
+const SOON: Duration = Duration::from_secs(20);
 
 fn surviving() -> Outbox<Message> {
     Outbox::builder().survive_cancel(true).in_memory()
@@ -82,4 +87,17 @@ async fn what_may_not_be_done_twice_is_a_dead_letter() {
     assert_eq!(outbox.len(), 0);
     let dead = outbox.dead_letters();
     assert_eq!((dead.len(), dead[0].outcome()), (1, Outcome::Refused));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_found_its_service_broken_survives_its_caller() {
+    let peer = Peer::that(Does::Answer);
+    let outbox = Outbox::builder().survive_cancel(true).in_memory();
+    let service = with(&peer, &outbox);
+    peer.is_unready(Some(std::io::ErrorKind::ConnectionReset));
+    drop(call(&service, message(1)));
+    assert_eq!(outbox.len(), 1);
+    peer.is_unready(None);
+    timeout(SOON, outbox.flush()).await.expect("it goes");
+    assert_eq!(peer.attempts(), [1]);
 }

@@ -1,9 +1,14 @@
 //! The end of an outbox.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
 use tower_conn_retry::{Outbox, Reason};
 
 use super::with;
 use crate::peer::*;
+
+const SOON: Duration = Duration::from_secs(20);
 
 fn numbers(left: Vec<Message>) -> Vec<u64> {
     left.into_iter().map(|message| message.number).collect()
@@ -57,4 +62,29 @@ async fn later_calls_fail() {
 async fn an_outbox_without_a_service_closes() {
     let outbox: Outbox<Message> = Outbox::in_memory();
     assert_eq!(numbers(outbox.close(SECOND).await), [0; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_an_outbox_that_was_closed() {
+    let peer = Peer::that(REFUSED);
+    let outbox = Outbox::in_memory();
+    let service = with(&peer, &outbox);
+    call(&service, message(1)).await.unwrap_err();
+    let flushes = tokio::spawn({
+        let outbox = outbox.clone();
+        async move { outbox.flush().await }
+    });
+    let closes = tokio::spawn({
+        let outbox = outbox.clone();
+        async move { outbox.close(3_600 * SECOND).await }
+    });
+    settle().await;
+    let left = outbox.close(SECOND).await;
+    assert_eq!(left.len(), 1);
+    timeout(SOON, flushes)
+        .await
+        .expect("nothing is left")
+        .unwrap();
+    let other = timeout(SOON, closes).await.expect("nothing is left");
+    assert!(other.unwrap().is_empty());
 }

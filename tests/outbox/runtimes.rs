@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tower::Layer;
 use tower_conn_retry::{Outbox, RetryOnConnErr};
 
-use super::Service;
+use super::{Service, with};
 use crate::peer::*;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -65,4 +65,29 @@ fn flush_has_it_go_on() {
     peer.now_does(Does::Answer);
     runtime().block_on(async { timeout(SOON, outbox.flush()).await.unwrap() });
     assert!(outbox.is_empty());
+}
+
+#[test]
+fn what_a_runtime_leaves_can_be_taken_in_another_one() {
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let peer = Peer::that(REFUSED);
+    let outbox = Outbox::in_memory();
+    let first = runtime();
+    first.block_on(async {
+        let service = with(&peer, &outbox);
+        for number in 0..3 {
+            let error = call(&service, message(number)).await.unwrap_err();
+            assert!(error.is_deferred());
+        }
+    });
+    drop(first);
+    let left = runtime().block_on(async { timeout(SOON, outbox.close(MS)).await });
+    let left: Vec<_> = left.unwrap().into_iter().map(|of| of.number).collect();
+    assert_eq!(left, [0, 1, 2]);
 }

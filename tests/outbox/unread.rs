@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tower_conn_retry::outbox::{Changes, Contents, MemoryStore, Message as Stored, Store, Ticket};
 use tower_conn_retry::{BoxError, Destination, Outbox, Outcome};
 
-use super::faults::leftovers;
+use super::faulty::leftovers;
 use super::with;
 use crate::peer::*;
 

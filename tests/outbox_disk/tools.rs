@@ -1,4 +1,6 @@
+use std::panic;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -106,6 +108,21 @@ pub(crate) fn all(store: &mut Disk) -> Result<Vec<Result<Message<Bytes>, Ticket>
 pub(crate) fn tickets(store: &mut Disk) -> Vec<u64> {
     let found = all(store).unwrap().into_iter();
     found.map(|it| it.unwrap().ticket.get()).collect()
+}
+
+/// The engine panics on damage, which the store makes an error of. What its panics print, with their backtraces,
+/// would take most of the time. Those of this crate and of its tests are printed.
+pub(crate) fn hush() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let others = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            let at = panic.location().map_or("", |location| location.file());
+            if Path::new(at).is_relative() {
+                others(panic);
+            }
+        }));
+    });
 }
 
 /// Not on this machine; but where everything has to be tested, that is a failure.

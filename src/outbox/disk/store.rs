@@ -66,7 +66,7 @@ struct Doubt {
 }
 
 impl<Req, C: Codec<Req>> DiskStore<Req, C> {
-    /// Opens the file, or makes it. Its directory must be there.
+    /// Opens the file, or makes it. Its directory must be there. An empty file is a new one.
     ///
     /// Checks the whole file: 0.4 s and a few megabytes of memory for a million messages of 64 bytes. A
     /// file that is mostly free space is made smaller.

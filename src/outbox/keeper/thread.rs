@@ -252,8 +252,7 @@ impl<Req: Send + 'static> Thread<Req> {
             return HashMap::new();
         };
         let came = waiting.iter().map(Waiting::came).collect::<Vec<_>>();
-        let dropped = unwind(|| outbox.make_room(&mut *self.store, &came, &self.removes));
-        let dropped = dropped.unwrap_or_default();
+        let dropped = outbox.make_room(&mut *self.store, &came, &self.removes);
         self.remove(dropped.gone.into_iter());
         let refused = dropped.refused.into_iter();
         refused.map(|message| (message.ticket, message)).collect()

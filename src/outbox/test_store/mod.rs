@@ -244,11 +244,15 @@ fn a_queue_that_goes_round<S: Store<Bytes>>(store: &mut Checked<'_, S>) {
 
 /// Bytes that tell each message from others.
 fn put(destination: &str, ticket: u64, len: usize) -> Message<Bytes> {
-    let bytes = (0..len as u64).map(|at| (at.wrapping_mul(31) ^ ticket ^ (at >> 8)) as u8);
+    // They repeat after so many.
+    const PERIOD: usize = 1 << 16;
+    let bytes = (0..len.min(PERIOD) as u64).map(|at| ((at * 31) ^ ticket ^ (at >> 8)) as u8);
+    let mut bytes = bytes.collect::<Vec<_>>().repeat(len.div_ceil(PERIOD));
+    bytes.truncate(len);
     Message {
         ticket: Ticket::new(ticket),
         destination: Destination::new(destination),
-        request: bytes.collect(),
+        request: bytes.into(),
         size: len + 8,
         since: Duration::from_millis(ticket & 0xFFFF),
         attempts: (ticket % 5) as u32,

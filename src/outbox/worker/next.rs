@@ -48,6 +48,9 @@ where
                     line.run.begin(run.map(|(ticket, message)| {
                         (*ticket, message.as_ref().map_or(0, |message| message.size))
                     }));
+                    if line.run.goes_on() {
+                        book.goes_on(&self.destination);
+                    }
                     return Next::Begins;
                 }
                 Some(_) => over = self.batch.pop_front(),
