@@ -95,8 +95,9 @@ fn those_who_were_told_together_are_stored_together_again() {
         let first = put(&jobs, 3);
         // The others come when the first has been seen.
         accepted.recv().unwrap();
-        let others = [put(&jobs, 4), put(&jobs, 5)];
-        (first, others, accepted)
+        let answers = [first, put(&jobs, 4), put(&jobs, 5)];
+        // The store's word about those must find somebody.
+        (answers, accepted)
     });
     assert!(thread.turn(&queue));
     assert_eq!(*commits.lock().unwrap(), [3, 3]);
