@@ -57,32 +57,6 @@ async fn how_many_destinations_there_are_costs_nothing() {
     assert_eq!(dead(&outbox), (0..10).collect::<Vec<_>>());
 }
 
-/// The least time of many that it takes to count what is there.
-fn counting(outbox: &tower_conn_retry::Outbox<Item>) -> Duration {
-    let count = || {
-        let start = tokio::time::Instant::now();
-        assert!(!outbox.is_empty());
-        start.elapsed()
-    };
-    (0..100).map(|_| count()).min().unwrap()
-}
-
-#[tokio::test]
-async fn who_counts_looks_at_no_destination_that_waits() {
-    let mut times = Vec::new();
-    for lines in [10, 20_000] {
-        let (store, _) = Counted::with_leftovers((0..lines).map(|number| item(number, number)));
-        let outbox = builder(Limits::new()).store(store).unwrap();
-        times.push(counting(&outbox));
-        assert_eq!(outbox.len(), lines as usize);
-    }
-    // It takes a microsecond, and a thousand with a look at each.
-    assert!(
-        times[1] < 50 * times[0].max(Duration::from_micros(1)),
-        "{times:?}"
-    );
-}
-
 #[tokio::test(start_paused = true)]
 async fn what_a_former_process_left_beyond_the_limits_goes_in_one_pass() {
     let leftovers = (0..1_000).map(|number| item(number % 7, number));
