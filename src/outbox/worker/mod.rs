@@ -38,6 +38,9 @@ const WINDOW: usize = 32;
 /// How many messages are read at once.
 const BATCH: usize = 64;
 
+/// For how long it goes on while all is answered at once, before others have their turn.
+const TURN: Duration = Duration::from_micros(100);
+
 /// When a store that can't be read is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -68,6 +71,8 @@ where
     answered: Vec<Ticket>,
     /// To be removed from the store.
     remove: Vec<Ticket>,
+    /// Others have their turn from then on, on the outbox's clock.
+    turn_ends: Duration,
     /// Its line is not there any more.
     has_ended: bool,
 }
@@ -107,6 +112,7 @@ where
             at_once: false,
             answered: Vec::with_capacity(BATCH),
             remove: Vec::with_capacity(BATCH),
+            turn_ends: Duration::ZERO,
             has_ended: false,
         }
     }
