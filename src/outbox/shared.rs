@@ -33,6 +33,8 @@ pub(crate) struct Shared<Req> {
     pub(super) changed: Notify,
     /// There is a dead letter.
     died: Notify,
+    /// Held by who takes out what is left. He ends the store, which another one may still read.
+    taking: tokio::sync::Mutex<()>,
     attached: OnceLock<Attached<Req>>,
 }
 
@@ -85,6 +87,7 @@ impl<Req: Send + 'static> Shared<Req> {
             stopped: AtomicBool::new(false),
             changed: Notify::new(),
             died: Notify::new(),
+            taking: tokio::sync::Mutex::default(),
             attached: OnceLock::new(),
         });
         if let Some(start) = start {
@@ -275,6 +278,7 @@ impl<Req: Send + 'static> Shared<Req> {
 
     /// Takes out all that is left, and lets go of the store.
     pub(super) async fn take_all(&self) -> Vec<Message<Req>> {
+        let _alone = self.taking.lock().await;
         let mut left = match self.copy() {
             Some(copy) => self.read_all(copy).await,
             None => Vec::new(),
