@@ -54,6 +54,7 @@ impl<Req: Send + 'static> Mode<Req> for Outbox<Req> {
     type State = Deferral<Req>;
 
     fn begin<R: RequestModel<Req>>(&self, id: u64, attempt: Option<&Req>) -> Deferral<Req> {
+        self.shared.gives(id);
         let mut state = Deferral::new(self);
         if let Some(request) = attempt {
             state.guard::<R>(id, request);

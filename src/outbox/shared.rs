@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::book::{Book, Lines, Waiting};
 use super::keeper::{Batch, Keeper, Refusal, Removal};
 use super::oldest::Oldest;
+use super::reserved::Reserved;
 use super::store::{Message, Store};
 use super::unwind::unwind;
 use super::{DeadLetter, OutboxError, Outcome, Receipt, Ticket};
@@ -24,6 +25,7 @@ pub(crate) struct Shared<Req> {
     pub(super) settings: Settings,
     /// The number of the first call.
     pub(super) first: u64,
+    pub(super) reserved: Reserved,
     epoch: Instant,
     former: Duration,
     closed: AtomicBool,
@@ -64,6 +66,8 @@ impl<Req: Send + 'static> Shared<Req> {
         settings: Settings,
     ) -> Result<Arc<Self>, OutboxError> {
         let contents = store.contents().map_err(OutboxError::of_store)?;
+        let (reserved, next) = Reserved::from(contents.next);
+        store.reserve(next).map_err(OutboxError::of_store)?;
         let mut book = Book::default();
         for (destination, len, bytes) in contents.destinations.into_iter().filter(|of| of.1 > 0) {
             book.len += len;
@@ -81,6 +85,7 @@ impl<Req: Send + 'static> Shared<Req> {
             receipts: OnceLock::new(),
             settings,
             first: contents.next,
+            reserved,
             epoch: Instant::now(),
             former: contents.clock,
             closed: AtomicBool::new(false),
@@ -214,6 +219,16 @@ impl<Req: Send + 'static> Shared<Req> {
             table.add_boxes(lines.len().try_into().unwrap_or(isize::MAX));
         }
         lines.iter().for_each(|line| self.start_worker(line));
+    }
+
+    /// A call has this ticket.
+    #[inline]
+    pub(super) fn gives(&self, ticket: u64) {
+        if let Some(next) = self.reserved.given(ticket) {
+            if self.keeper.reserve(next).is_some_and(|done| done.is_err()) {
+                self.reserved.failed();
+            }
+        }
     }
 
     pub(super) fn copy(&self) -> Option<fn(&Req) -> Option<Req>> {

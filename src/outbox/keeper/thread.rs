@@ -281,6 +281,14 @@ impl<Req: Send + 'static> Thread<Req> {
                 let read = self.failures.look(read);
                 unwind(|| found.send(read).is_ok());
             }
+            Job::Reserve(next) => {
+                let reserved = caught(STORE, || self.store.reserve(next));
+                if self.failures.look(reserved).is_err() {
+                    if let Some(outbox) = self.outbox.upgrade() {
+                        outbox.reserved.failed();
+                    }
+                }
+            }
             Job::End(ended) => {
                 // The last chance for what could not be removed.
                 self.end = Some(ended);
