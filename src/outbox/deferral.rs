@@ -55,6 +55,7 @@ impl<Req: Send + 'static> Mode<Req> for Outbox<Req> {
 
     fn begin<R: RequestModel<Req>>(&self, id: u64, attempt: Option<&Req>) -> Deferral<Req> {
         self.shared.gives(id);
+        self.shared.adopt();
         let mut state = Deferral::new(self);
         if let Some(request) = attempt {
             state.guard::<R>(id, request);

@@ -29,6 +29,8 @@ pub(crate) struct Shared<Req> {
     epoch: Instant,
     former: Duration,
     closed: AtomicBool,
+    /// Some line may have lost its worker, with a runtime.
+    deserted: AtomicBool,
     /// It is closed, and the time is over.
     pub(super) stopped: AtomicBool,
     /// It has become empty, or a worker has ended.
@@ -89,6 +91,7 @@ impl<Req: Send + 'static> Shared<Req> {
             epoch: Instant::now(),
             former: contents.clock,
             closed: AtomicBool::new(false),
+            deserted: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             changed: Notify::new(),
             died: Notify::new(),
@@ -111,9 +114,13 @@ impl<Req: Send + 'static> Shared<Req> {
 
     /// Workers whose runtime has ended are replaced by some on the present one, if there is one.
     pub(super) fn adopt(self: &Arc<Self>) {
+        if !self.deserted.load(Ordering::Acquire) || self.stopped.load(Ordering::Acquire) {
+            return; // it would have to look at all lines
+        }
         let (Some(attached), Ok(runtime)) = (self.attached.get(), Handle::try_current()) else {
             return;
         };
+        self.deserted.store(false, Ordering::Release);
         // Once: that one may be about to end, too.
         let deserted = self.book().take_deserted();
         for destination in deserted {
@@ -286,6 +293,7 @@ impl<Req: Send + 'static> Shared<Req> {
         book.workers -= 1;
         if let Some(line) = left.and_then(|left| book.lines.get_mut(left)) {
             line.desert();
+            self.deserted.store(true, Ordering::Release);
         }
         drop(book);
         self.changed.notify_waiters();
