@@ -12,7 +12,7 @@ use super::Worker;
 use crate::future::Start;
 use crate::link::Hold;
 use crate::mode::Delivery;
-use crate::{BoxError, ConnErrorPolicy, RequestModel, ResponseFuture};
+use crate::{BoxError, ConnErrorPolicy, Reason, RequestModel, ResponseFuture};
 
 /// What became of a delivery that was not answered at once.
 pub(super) enum Begun<Req> {
@@ -175,10 +175,19 @@ where
         let future = unwind(|| {
             let id = message.ticket.get();
             let (service, request) = (self.service.clone(), message.request);
+            if message.attempts > 0 && !R::can_replay(&request) {
+                self.ready = Some(ready);
+                let start = Start::Ended(Reason::NotReplayable);
+                let future = ResponseFuture::begun(service, id, (), request, start);
+                return future.had(message.attempts, message.maybe_sent);
+            }
             let future = ResponseFuture::attempting(service, id, (), request, |mut request| {
                 if message.attempts > 0 {
                     let attempt = message.attempts.saturating_add(1);
                     self.service.policy.prepare(&mut request, attempt);
+                    if let Some(observer) = &self.service.table.config().observer {
+                        observer.replay(&self.destination, attempt);
+                    }
                 }
                 let attempt = ready.call(request);
                 self.ready = Some(ready);
