@@ -135,3 +135,17 @@ fn nothing_is_flushed_between_its_answer_and_its_removal() {
         drop(flush);
     });
 }
+
+#[test]
+fn a_close_keeps_the_age_of_what_is_left() {
+    let store = Shared::default();
+    let clock = || store.store.lock().unwrap().contents().unwrap().clock;
+    life(async {
+        let outbox = Outbox::builder().store(store.clone()).unwrap();
+        let service = with(&Peer::that(REFUSED), &outbox);
+        call(&service, message(1)).await.unwrap_err();
+        let stored = clock();
+        assert_eq!(outbox.close(MS).await.len(), 1);
+        assert!(clock() > stored, "it has been open since then");
+    });
+}
