@@ -8,9 +8,11 @@ use std::time::Duration;
 use futures_util::poll;
 use tokio::time::timeout;
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_conn_retry::{BoxError, Destination, Observer, Outbox, Outcome, Reason, Replayable};
+use tower_conn_retry::{
+    BoxError, Destination, Limits, Observer, Outbox, Outcome, Reason, Replayable,
+};
 
-use super::with;
+use super::{outcomes, with};
 use crate::peer::*;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -72,6 +74,30 @@ async fn a_call_that_is_never_polled_is_deferred_while_the_link_is_down() {
     peer.now_does(Does::Answer);
     outbox.flush().await;
     assert_eq!(peer.attempts(), [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_has_not_heard_that_it_is_full_leaves_a_dead_letter() {
+    let peer = Peer::that(REFUSED);
+    let limits = Limits::new().requests(1);
+    let builder = Outbox::builder().limits(limits).survive_cancel(true);
+    let outbox = builder.in_memory();
+    let service = with(&peer, &outbox);
+    let mut receipts = outbox.receipts();
+    call(&service, message(1)).await.unwrap_err();
+    let error = call(&service, message(2)).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::QueueFull);
+    drop(call(&service, message(3)));
+    assert_eq!(outcomes(&mut receipts), [(2, Outcome::Dropped)]);
+    let unheard = call(&service, message(4));
+    peer.now_does(Does::Answer);
+    outbox.flush().await;
+    drop(unheard);
+    outbox.flush().await;
+    let arrived = peer.attempts().contains(&4);
+    assert!(arrived, "there was room when its caller left");
+    let dead = outbox.dead_letters();
+    assert_eq!((dead.len(), dead[0].request().number), (1, 3));
 }
 
 #[tokio::test(start_paused = true)]
