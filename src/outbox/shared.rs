@@ -325,9 +325,7 @@ impl<Req: Send + 'static> Shared<Req> {
         for destination in taken.lines.keys() {
             let mut after = None;
             loop {
-                let buffer = Batch::new();
-                let read = self.keeper.read(destination, after, 1_024, copy, buffer);
-                let found = read.await.unwrap_or_default();
+                let found = self.read_left(destination, after, copy).await;
                 let Some((last, _)) = found.back() else {
                     break;
                 };
@@ -340,6 +338,23 @@ impl<Req: Send + 'static> Shared<Req> {
             table.add_boxes(-lines.len().try_into().unwrap_or(isize::MAX));
         }
         all
+    }
+
+    /// A store that fails is asked once more. What it can't read then stays in it.
+    async fn read_left(
+        &self,
+        destination: &Destination,
+        after: Option<Ticket>,
+        copy: fn(&Req) -> Option<Req>,
+    ) -> Batch<Req> {
+        for _ in 0..2 {
+            let buffer = Batch::new();
+            let read = self.keeper.read(destination, after, 1_024, copy, buffer);
+            if let Ok(found) = read.await {
+                return found;
+            }
+        }
+        Batch::new()
     }
 
     /// Waits until this holds.
