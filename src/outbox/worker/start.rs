@@ -87,7 +87,11 @@ where
                         self.ready = None;
                         Start::Failed(error.into())
                     }
-                    Poll::Pending => Start::Now,
+                    Poll::Pending => {
+                        // The delivery readies its own. What nobody polls may have been given a permit.
+                        self.ready = None;
+                        Start::Now
+                    }
                 }
             }
         };
@@ -164,7 +168,7 @@ where
 
     /// Makes another attempt at once, or the only one of a request that can't be copied.
     fn attempt_again(&mut self, cx: &mut Context<'_>) -> Begun<Req> {
-        // Put back if it does not panic.
+        // Put back if it is called, and does not panic.
         let Some(mut ready) = self.ready.take() else {
             return self.put_off();
         };
@@ -176,7 +180,6 @@ where
             let id = message.ticket.get();
             let (service, request) = (self.service.clone(), message.request);
             if message.attempts > 0 && !R::can_replay(&request) {
-                self.ready = Some(ready);
                 let start = Start::Ended(Reason::NotReplayable);
                 let future = ResponseFuture::begun(service, id, (), request, start);
                 return future.had(message.attempts, message.maybe_sent);
