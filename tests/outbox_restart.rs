@@ -15,6 +15,7 @@ mod outbox_restart {
     mod leftovers;
     mod life;
     mod panics;
+    mod tickets;
     mod told;
     mod versions;
 }

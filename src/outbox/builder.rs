@@ -9,7 +9,7 @@ use crate::{Limits, WhenFull};
 
 /// The settings of an [`Outbox`].
 pub struct OutboxBuilder<Req> {
-    settings: Settings,
+    pub(super) settings: Settings,
     requests: PhantomData<fn(Req)>,
 }
 
@@ -47,7 +47,8 @@ impl<Req: Send + 'static> OutboxBuilder<Req> {
     /// [dead letters](Outbox::dead_letters), unless an attempt is in flight, which may succeed.
     ///
     /// The time runs while the outbox is open, over all restarts. It stands still while it is closed
-    /// or the machine sleeps, and does not look at the date.
+    /// or the machine sleeps, and does not look at the date. Of a process that is killed the last minute may not
+    /// count.
     #[must_use]
     pub fn max_age(mut self, age: Duration) -> Self {
         self.settings.max_age = Some(age);

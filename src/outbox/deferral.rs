@@ -54,6 +54,8 @@ impl<Req: Send + 'static> Mode<Req> for Outbox<Req> {
     type State = Deferral<Req>;
 
     fn begin<R: RequestModel<Req>>(&self, id: u64, attempt: Option<&Req>) -> Deferral<Req> {
+        self.shared.gives(id);
+        self.shared.adopt();
         let mut state = Deferral::new(self);
         if let Some(request) = attempt {
             state.guard::<R>(id, request);
@@ -153,9 +155,17 @@ impl<Req: Send + 'static> Deferral<Req> {
             Put::Storing(stored) => Step::Storing(stored, ticket, error),
             Put::Waits(answer) => Step::Room(answer, ticket, error),
             Put::NotStored(why) => Step::Over(error.not_stored(why)),
-            Put::Full(_) => Step::Over(error.because(Reason::QueueFull)),
-            Put::Closed(_) => Step::Over(error.because(Reason::Closed)),
+            Put::Full(message) => self.refused(message, error.because(Reason::QueueFull)),
+            Put::Closed(message) => self.refused(message, error.because(Reason::Closed)),
         };
+    }
+
+    /// Until the caller has heard of it, he may lose interest.
+    fn refused(&mut self, message: Message<Req>, error: Error) -> Step<Req> {
+        if self.outbox.settings.survive_cancel {
+            self.guard = Some(Box::new(message));
+        }
+        Step::Over(error)
     }
 
     fn poll(
@@ -165,7 +175,10 @@ impl<Req: Send + 'static> Deferral<Req> {
     ) -> Poll<Error> {
         loop {
             match std::mem::replace(&mut self.step, Step::Told) {
-                Step::Over(error) => return Poll::Ready(error),
+                Step::Over(error) => {
+                    self.guard = None;
+                    return Poll::Ready(error);
+                }
                 Step::Storing(mut answer, ticket, error) => {
                     let Poll::Ready(answer) = Pin::new(&mut answer).poll(cx) else {
                         self.step = Step::Storing(answer, ticket, error);

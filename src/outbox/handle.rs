@@ -124,6 +124,8 @@ impl<Req: Send + 'static> Outbox<Req> {
     /// [`Reason::Closed`](crate::Reason::Closed), and so do calls that begin then. A message whose
     /// attempt is in flight when the time is over is handed out, though it may have arrived.
     ///
+    /// What the store can't read, not even when it is asked once more, is not handed out, and stays in it.
+    ///
     /// What the store takes to read what is left, and to end, comes on top of the limit. It is little for a
     /// file; a [store of your own](crate::outbox::Store) that may block for long should have a limit of its own.
     ///

@@ -50,6 +50,8 @@ pub(super) enum Job<Req> {
         most: usize,
         found: oneshot::Sender<Result<Batch<Req>, BoxError>>,
     },
+    /// Tickets below this number may be given.
+    Reserve(u64),
     /// The last one. Answered when the store is gone.
     End(oneshot::Sender<()>),
 }
@@ -178,6 +180,13 @@ impl<Req: Send + 'static> Keeper<Req> {
                 }
             }
         }
+    }
+
+    /// Tickets below this number may be given. What became of it, if that is known already.
+    #[cold]
+    pub(super) fn reserve(&self, next: u64) -> Option<Result<(), BoxError>> {
+        self.send(Job::Reserve(next));
+        self.change_here(|store| caught(STORE, || store.reserve(next)))
     }
 
     /// What is in memory was handed out.

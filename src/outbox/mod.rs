@@ -191,6 +191,7 @@ mod oldest;
 mod order;
 mod put;
 mod receipt;
+mod reserved;
 mod run;
 mod shared;
 mod slot;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::book::{Book, Lines, Waiting};
 use super::keeper::{Batch, Keeper, Refusal, Removal};
 use super::oldest::Oldest;
+use super::reserved::Reserved;
 use super::store::{Message, Store};
 use super::unwind::unwind;
 use super::{DeadLetter, OutboxError, Outcome, Receipt, Ticket};
@@ -24,15 +25,20 @@ pub(crate) struct Shared<Req> {
     pub(super) settings: Settings,
     /// The number of the first call.
     pub(super) first: u64,
+    pub(super) reserved: Reserved,
     epoch: Instant,
     former: Duration,
     closed: AtomicBool,
+    /// Some line may have lost its worker, with a runtime.
+    deserted: AtomicBool,
     /// It is closed, and the time is over.
     pub(super) stopped: AtomicBool,
     /// It has become empty, or a worker has ended.
     pub(super) changed: Notify,
     /// There is a dead letter.
     died: Notify,
+    /// Held by who takes out what is left. He ends the store, which another one may still read.
+    taking: tokio::sync::Mutex<()>,
     attached: OnceLock<Attached<Req>>,
 }
 
@@ -62,6 +68,8 @@ impl<Req: Send + 'static> Shared<Req> {
         settings: Settings,
     ) -> Result<Arc<Self>, OutboxError> {
         let contents = store.contents().map_err(OutboxError::of_store)?;
+        let (reserved, next) = Reserved::from(contents.next);
+        store.reserve(next).map_err(OutboxError::of_store)?;
         let mut book = Book::default();
         for (destination, len, bytes) in contents.destinations.into_iter().filter(|of| of.1 > 0) {
             book.len += len;
@@ -79,12 +87,15 @@ impl<Req: Send + 'static> Shared<Req> {
             receipts: OnceLock::new(),
             settings,
             first: contents.next,
+            reserved,
             epoch: Instant::now(),
             former: contents.clock,
             closed: AtomicBool::new(false),
+            deserted: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             changed: Notify::new(),
             died: Notify::new(),
+            taking: tokio::sync::Mutex::default(),
             attached: OnceLock::new(),
         });
         if let Some(start) = start {
@@ -103,9 +114,13 @@ impl<Req: Send + 'static> Shared<Req> {
 
     /// Workers whose runtime has ended are replaced by some on the present one, if there is one.
     pub(super) fn adopt(self: &Arc<Self>) {
+        if !self.deserted.load(Ordering::Acquire) || self.stopped.load(Ordering::Acquire) {
+            return; // it would have to look at all lines
+        }
         let (Some(attached), Ok(runtime)) = (self.attached.get(), Handle::try_current()) else {
             return;
         };
+        self.deserted.store(false, Ordering::Release);
         // Once: that one may be about to end, too.
         let deserted = self.book().take_deserted();
         for destination in deserted {
@@ -213,6 +228,16 @@ impl<Req: Send + 'static> Shared<Req> {
         lines.iter().for_each(|line| self.start_worker(line));
     }
 
+    /// A call has this ticket.
+    #[inline]
+    pub(super) fn gives(&self, ticket: u64) {
+        if let Some(next) = self.reserved.given(ticket) {
+            if self.keeper.reserve(next).is_some_and(|done| done.is_err()) {
+                self.reserved.failed();
+            }
+        }
+    }
+
     pub(super) fn copy(&self) -> Option<fn(&Req) -> Option<Req>> {
         Some(self.attached.get()?.copy)
     }
@@ -268,6 +293,7 @@ impl<Req: Send + 'static> Shared<Req> {
         book.workers -= 1;
         if let Some(line) = left.and_then(|left| book.lines.get_mut(left)) {
             line.desert();
+            self.deserted.store(true, Ordering::Release);
         }
         drop(book);
         self.changed.notify_waiters();
@@ -275,6 +301,7 @@ impl<Req: Send + 'static> Shared<Req> {
 
     /// Takes out all that is left, and lets go of the store.
     pub(super) async fn take_all(&self) -> Vec<Message<Req>> {
+        let _alone = self.taking.lock().await;
         let mut left = match self.copy() {
             Some(copy) => self.read_all(copy).await,
             None => Vec::new(),
@@ -298,9 +325,7 @@ impl<Req: Send + 'static> Shared<Req> {
         for destination in taken.lines.keys() {
             let mut after = None;
             loop {
-                let buffer = Batch::new();
-                let read = self.keeper.read(destination, after, 1_024, copy, buffer);
-                let found = read.await.unwrap_or_default();
+                let found = self.read_left(destination, after, copy).await;
                 let Some((last, _)) = found.back() else {
                     break;
                 };
@@ -313,6 +338,23 @@ impl<Req: Send + 'static> Shared<Req> {
             table.add_boxes(-lines.len().try_into().unwrap_or(isize::MAX));
         }
         all
+    }
+
+    /// A store that fails is asked once more. What it can't read then stays in it.
+    async fn read_left(
+        &self,
+        destination: &Destination,
+        after: Option<Ticket>,
+        copy: fn(&Req) -> Option<Req>,
+    ) -> Batch<Req> {
+        for _ in 0..2 {
+            let buffer = Batch::new();
+            let read = self.keeper.read(destination, after, 1_024, copy, buffer);
+            if let Ok(found) = read.await {
+                return found;
+            }
+        }
+        Batch::new()
     }
 
     /// Waits until this holds.

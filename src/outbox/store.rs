@@ -82,6 +82,22 @@ pub trait Store<Req>: Send + 'static {
         })
     }
 
+    /// Keeps this number, durably if anything is: the [next](Contents::next) one of whoever opens the store
+    /// later is not below it. Tickets of calls that were answered at once are below it, though nothing was
+    /// ever put under them.
+    ///
+    /// Called when the outbox is opened, and once in some millions of calls. Default: nothing. Then such
+    /// tickets are given again after a restart, and do not [tell](crate::Replayable::set_ticket) the
+    /// receiver what comes a second time.
+    ///
+    /// # Errors
+    ///
+    /// It can't be kept. The outbox is not opened, or a later call tries it again.
+    fn reserve(&mut self, next: u64) -> Result<(), BoxError> {
+        let _ = next;
+        Ok(())
+    }
+
     /// Whether no method blocks. Then they are called where the outbox is, which is quicker.
     /// Default: no.
     fn is_in_memory(&self) -> bool {
@@ -92,7 +108,8 @@ pub trait Store<Req>: Send + 'static {
 /// What a [`Store`] holds.
 #[derive(Debug, Clone, Default)]
 pub struct Contents {
-    /// Above all tickets that were ever stored; 0 if there was none.
+    /// Above all tickets that were ever stored, and not below what was [reserved](Store::reserve); 0 if there
+    /// was none.
     pub next: u64,
     /// The last [clock](Changes::clock).
     pub clock: Duration,

@@ -1,7 +1,8 @@
 use std::fmt;
 
 /// The number of a message in an outbox: unique in it, in the order of the calls. An outbox in a file
-/// keeps it over restarts; one in memory begins with 0 again.
+/// keeps it over restarts, and gives none a second time, so that it leaves some out after each; one in
+/// memory begins with 0 again.
 ///
 /// It can serve the receiver to tell a message that it gets a second time, if the message
 /// [has it](crate::Replayable::set_ticket).

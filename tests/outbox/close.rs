@@ -1,11 +1,14 @@
 //! The end of an outbox.
 
+use std::sync::mpsc;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tower_conn_retry::{Outbox, Reason};
+use tower_conn_retry::outbox::MemoryStore;
+use tower_conn_retry::{Outbox, Outcome, Reason};
 
-use super::with;
+use super::faulty::Faulty;
+use super::{outcomes, with};
 use crate::peer::*;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -62,6 +65,34 @@ async fn later_calls_fail() {
 async fn an_outbox_without_a_service_closes() {
     let outbox: Outbox<Message> = Outbox::in_memory();
     assert_eq!(numbers(outbox.close(SECOND).await), [0; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_answered_while_the_store_is_read_is_not_handed_out() {
+    let (reads, was_read) = mpsc::channel();
+    let (go_on, gate) = mpsc::channel();
+    let mut store = Faulty::new(MemoryStore::new());
+    store.in_memory = false;
+    store.after_read = Some((reads, gate));
+    store.reads_before = 1;
+    let peer = Peer::that(REFUSED);
+    let outbox = Outbox::builder().store(store).unwrap();
+    let service = with(&peer, &outbox);
+    let mut receipts = outbox.receipts();
+    call(&service, message(0)).await.unwrap_err();
+    peer.now_does(Does::Answer);
+    while was_read.try_recv().is_err() {
+        pass(MS).await;
+    }
+    pass(SECOND).await;
+    assert_eq!(peer.attempts(), [0, 0], "it was answered");
+    let store = async {
+        pass(SECOND).await;
+        go_on.send(()).unwrap();
+    };
+    let (left, ()) = tokio::join!(outbox.close(MS), store);
+    assert_eq!(numbers(left), [0; 0]);
+    assert_eq!(outcomes(&mut receipts), [(0, Outcome::Delivered)]);
 }
 
 #[tokio::test(start_paused = true)]

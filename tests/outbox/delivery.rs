@@ -1,8 +1,11 @@
 //! What is deferred is delivered, in order.
 
-use tower::Layer;
+use tokio::time::timeout;
+use tower::limit::ConcurrencyLimit;
+use tower::{Layer, ServiceExt};
 use tower_conn_retry::{Outbox, Outcome, Reason, Sent};
 
+use super::faulty::with_leftovers;
 use super::{Service, outcomes, with};
 use crate::peer::*;
 
@@ -297,4 +300,21 @@ async fn an_outbox_belongs_to_one_service() {
     let outbox = Outbox::in_memory();
     let _one = with(&peer, &outbox);
     let _two = with(&peer, &outbox);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_holds_no_place_at_a_service_that_it_does_not_call() {
+    let peer = Peer::that(Does::Answer);
+    let outbox = with_leftovers(0..3);
+    let limited = ConcurrencyLimit::new(peer.client(), 1);
+    let layer = steady().outbox(outbox.clone());
+    let mut service = layer.layer(limited);
+    // The only place is taken when the worker comes.
+    service.ready().await.unwrap();
+    settle().await;
+    assert_eq!(peer.attempts(), [0; 0]);
+    drop(service);
+    let flush = timeout(SECOND, outbox.flush());
+    flush.await.expect("the place is free");
+    assert_eq!(peer.attempts(), [0, 1, 2]);
 }

@@ -59,6 +59,26 @@ fn to_a_new_destination_too() {
 }
 
 #[test]
+fn one_that_is_answered_at_once_too() {
+    let (peer, outbox) = (Peer::that(REFUSED), Outbox::in_memory());
+    let service = orphaned(&peer, &outbox);
+    let to_a = Message {
+        to: "a",
+        ..message(1)
+    };
+    peer.now_does(Does::Answer);
+    runtime().block_on(async {
+        assert_eq!(call(&service, to_a).await.unwrap(), 1);
+        let empty = async {
+            while !outbox.is_empty() {
+                pass(MS).await;
+            }
+        };
+        timeout(SOON, empty).await.expect("it goes on");
+    });
+}
+
+#[test]
 fn flush_has_it_go_on() {
     let (peer, outbox) = (Peer::that(REFUSED), Outbox::in_memory());
     let _service = orphaned(&peer, &outbox);

@@ -3,7 +3,7 @@
 use tower_conn_retry::outbox::OutboxErrorKind;
 use tower_conn_retry::{Outbox, Reason};
 
-use super::life::{Directory, Numbers, life, with};
+use super::life::{Directory, Numbers, life, spread, with};
 use crate::peer::*;
 
 #[test]
@@ -55,6 +55,21 @@ fn two_who_close_it_at_once_both_find_it_free() {
         let (one, other) = futures_util::join!(outbox.close(MS), outbox.close(MS));
         assert_eq!(one.len() + other.len(), 1);
         Outbox::<Message>::open(&file, Numbers).unwrap();
+    });
+}
+
+#[test]
+fn two_who_close_it_at_once_are_handed_out_all_that_is_left() {
+    let directory = Directory::new();
+    life(async {
+        let outbox = Outbox::open(directory.file(), Numbers).unwrap();
+        let service = with(&Peer::that(REFUSED), &outbox);
+        // What is left for each destination is read by itself.
+        for number in 0..9 {
+            call(&service, spread(number)).await.unwrap_err();
+        }
+        let (one, other) = futures_util::join!(outbox.close(MS), outbox.close(MS));
+        assert_eq!(one.len() + other.len(), 9);
     });
 }
 

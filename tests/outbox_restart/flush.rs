@@ -17,6 +17,8 @@ use crate::peer::*;
 struct Shared {
     store: Arc<Mutex<MemoryStore<Message>>>,
     failures: Arc<Mutex<u32>>,
+    /// The next read fails.
+    read_fails: Arc<AtomicBool>,
 }
 
 impl Shared {
@@ -47,6 +49,9 @@ impl Store<Message> for Shared {
         most: usize,
         show: &mut dyn FnMut(Ticket, Result<&Stored<Message>, BoxError>),
     ) -> Result<(), BoxError> {
+        if self.read_fails.swap(false, Ordering::Relaxed) {
+            return Err("out of order".into());
+        }
         let mut store = self.store.lock().unwrap();
         store.read(destination, after, most, show)
     }
@@ -133,5 +138,40 @@ fn nothing_is_flushed_between_its_answer_and_its_removal() {
         outbox.flush().await;
         assert!(!looks.lied.load(Ordering::Relaxed));
         drop(flush);
+    });
+}
+
+#[test]
+fn a_close_keeps_the_age_of_what_is_left() {
+    let store = Shared::default();
+    let clock = || store.store.lock().unwrap().contents().unwrap().clock;
+    life(async {
+        let outbox = Outbox::builder().store(store.clone()).unwrap();
+        let service = with(&Peer::that(REFUSED), &outbox);
+        call(&service, message(1)).await.unwrap_err();
+        let stored = clock();
+        assert_eq!(outbox.close(MS).await.len(), 1);
+        assert!(clock() > stored, "it has been open since then");
+    });
+}
+
+#[test]
+fn a_close_reads_what_is_left_once_more_if_that_fails() {
+    let store = Shared::default();
+    life(async {
+        let outbox = Outbox::builder().store(store.clone()).unwrap();
+        let peer = Peer::that(REFUSED);
+        let service = with(&peer, &outbox);
+        for number in 0..3 {
+            call(&service, message(number)).await.unwrap_err();
+        }
+        // All are read, and the probe hangs.
+        peer.now_does(Does::Hang);
+        while peer.attempts().len() < 2 {
+            pass(MS).await;
+        }
+        store.read_fails.store(true, Ordering::Relaxed);
+        assert_eq!(outbox.close(MS).await.len(), 3);
+        assert!(!store.read_fails.load(Ordering::Relaxed));
     });
 }

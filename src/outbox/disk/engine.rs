@@ -72,7 +72,8 @@ impl Engine {
                     ));
                 }
                 let mut engine = Self::start(path, file)?;
-                let index = engine.check()?;
+                let mut index = engine.check()?;
+                index.meta.next = index.meta.next.max(engine.file.reserved().map_err(io)?);
                 if index.meta.commits < acknowledged {
                     return Err(corrupt("what was stored last is gone"));
                 }
@@ -156,6 +157,14 @@ impl Engine {
 
     pub(super) fn acknowledge(&self, commits: u64) {
         self.file.acknowledge(commits);
+    }
+
+    /// Durable when it returns.
+    pub(super) fn reserve(&self, next: u64) -> Result<(), OutboxError> {
+        let io = |error: io::Error| {
+            OutboxError::new(OutboxErrorKind::Io, &self.path, Some(error.into()))
+        };
+        self.file.reserve(next).map_err(io)
     }
 
     /// Shows rows of a destination in the order of their tickets, as long as they are not too large

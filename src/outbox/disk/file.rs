@@ -68,7 +68,29 @@ impl OutboxFile {
         // If it fails, less can be noticed, but all is there.
         let _ = self
             .0
-            .write(head::ACKNOWLEDGED_AT, &head::acknowledgement(commits));
+            .write(head::ACKNOWLEDGED_AT, &head::number_with_sum(commits));
+    }
+
+    /// The highest number that was reserved; 0 if there is none.
+    pub(super) fn reserved(&self) -> io::Result<u64> {
+        let [one, other] = self.both_reserved()?;
+        Ok(one.max(other))
+    }
+
+    fn both_reserved(&self) -> io::Result<[u64; 2]> {
+        if self.0.len()? < head::LEN {
+            return Ok([0; 2]);
+        }
+        let page = self.0.read(0, head::LEN as usize)?;
+        Ok(head::RESERVED_AT.map(|at| head::number_at(&page, at)))
+    }
+
+    /// Durable when it returns. The number before it is there until then.
+    pub(super) fn reserve(&self, next: u64) -> io::Result<()> {
+        let [one, other] = self.both_reserved()?;
+        let lower = head::RESERVED_AT[usize::from(other < one)];
+        self.0.write(lower, &head::number_with_sum(next))?;
+        self.0.sync_data(false)
     }
 
     /// The whole file, in bytes.

@@ -6,6 +6,8 @@ use super::record::crc;
 pub(super) const LEN: u64 = 4096;
 /// A sector of its own, as the rest of the head is never written again.
 pub(super) const ACKNOWLEDGED_AT: u64 = 2048;
+/// Two sectors, of which the lower number is written next.
+pub(super) const RESERVED_AT: [u64; 2] = [2560, 3072];
 
 const MAGIC: &[u8; 16] = b"tower-conn-retry";
 const VERSION: u32 = 1;
@@ -45,7 +47,7 @@ impl Head {
         match (number(numbers), number(&numbers[4..])) {
             (VERSION, 0) => Self::Unfinished,
             (VERSION, 1) => Self::Ready {
-                acknowledged: acknowledged(&page[ACKNOWLEDGED_AT as usize..]),
+                acknowledged: number_at(page, ACKNOWLEDGED_AT),
                 geometry: numbers[8..].first_chunk().copied().unwrap_or_default(),
             },
             (VERSION, _) | (0, _) => Self::Corrupt,
@@ -65,24 +67,27 @@ impl Head {
     }
 }
 
-/// What is written when a commit was acknowledged. It is not synced: it serves to notice that the engine fell
+/// A number as it is written at a place of its own.
+///
+/// That of a commit, when it was acknowledged, is not synced: it serves to notice that the engine fell
 /// back to an older commit although the newest one was whole once.
-pub(super) fn acknowledgement(commits: u64) -> [u8; 12] {
+pub(super) fn number_with_sum(number: u64) -> [u8; 12] {
     let mut bytes = [0; 12];
-    let (number, sum) = bytes.split_at_mut(8);
-    number.copy_from_slice(&commits.to_le_bytes());
-    sum.copy_from_slice(&crc([&*number]).to_le_bytes());
+    let (start, sum) = bytes.split_at_mut(8);
+    start.copy_from_slice(&number.to_le_bytes());
+    sum.copy_from_slice(&crc([&*start]).to_le_bytes());
     bytes
 }
 
 /// Damaged, it says nothing; the messages are not at stake.
-fn acknowledged(bytes: &[u8]) -> u64 {
+pub(super) fn number_at(page: &[u8], at: u64) -> u64 {
+    let bytes = page.get(at as usize..).unwrap_or_default();
     let Some(number) = bytes.first_chunk() else {
         return 0;
     };
-    let commits = u64::from_le_bytes(*number);
-    let intact = bytes.starts_with(&acknowledgement(commits));
-    if intact { commits } else { 0 }
+    let number = u64::from_le_bytes(*number);
+    let intact = bytes.starts_with(&number_with_sum(number));
+    if intact { number } else { 0 }
 }
 
 fn number(bytes: &[u8]) -> u32 {
@@ -110,7 +115,7 @@ mod tests {
             geometry: [7; 12],
         };
         assert_eq!(Head::read(&page), ready(0));
-        page[ACKNOWLEDGED_AT as usize..][..12].copy_from_slice(&acknowledgement(u64::MAX));
+        page[ACKNOWLEDGED_AT as usize..][..12].copy_from_slice(&number_with_sum(u64::MAX));
         assert_eq!(Head::read(&page), ready(u64::MAX));
         assert_eq!(Head::read(&newer()), Head::Newer(2));
     }

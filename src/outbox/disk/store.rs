@@ -215,6 +215,10 @@ impl<Req: Send + 'static, C: Codec<Req>> Store<Req> for DiskStore<Req, C> {
         self.change(&changes.put, rows, &changes.remove, changes.clock)
     }
 
+    fn reserve(&mut self, next: u64) -> Result<(), BoxError> {
+        Ok(self.engine()?.reserve(next)?)
+    }
+
     fn read(
         &mut self,
         destination: &Destination,
@@ -309,6 +313,25 @@ mod tests {
     #[test]
     fn what_was_refused_is_not_delivered_although_it_is_in_the_file() {
         assert_eq!(tickets_after(2), [0]);
+    }
+
+    #[test]
+    fn a_number_that_is_damaged_leaves_the_one_before_it() {
+        let path = std::env::temp_dir().join(format!("outbox-reserve-{}", std::process::id()));
+        let open = || DiskStore::<String, Raw>::open(&path, Raw).unwrap();
+        let next = || open().contents().unwrap().next;
+        for number in [10, 20, 30, 40] {
+            open().reserve(number).unwrap();
+            assert_eq!(next(), number);
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        let places = crate::outbox::disk::head::RESERVED_AT.map(|at| at as usize);
+        bytes[places[1]] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(next(), 30);
+        open().reserve(50).unwrap();
+        assert_eq!(next(), 50);
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

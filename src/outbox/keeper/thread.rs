@@ -20,6 +20,9 @@ use crate::{BoxError, Destination};
 /// When what could not be removed is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// How much of the time that messages have waited may be unknown to who opens the store after a kill.
+const CLOCK: Duration = Duration::from_secs(60);
+
 /// How many changes make one commit at most.
 const BATCH: usize = 4_096;
 
@@ -69,11 +72,12 @@ impl<Req: Send + 'static> Thread<Req> {
         outbox: Weak<Shared<Req>>,
         failures: Failures,
     ) -> Self {
+        let clock = outbox.upgrade().map_or(Duration::ZERO, |it| it.clock());
         Self {
             store,
             outbox,
             failures,
-            clock: Duration::ZERO,
+            clock,
             puts: Vec::new(),
             removes: Removes::new(),
             owed: 0,
@@ -123,6 +127,7 @@ impl<Req: Send + 'static> Thread<Req> {
             }
         }
         self.commit();
+        self.keep_clock(CLOCK);
         while let Some(job) = self.others.pop_front() {
             self.answer(job);
         }
@@ -135,11 +140,26 @@ impl<Req: Send + 'static> Thread<Req> {
         let limit = match self.again {
             _ if is_behind => Some(Duration::ZERO),
             Some(again) => Some(again.saturating_duration_since(Instant::now())),
-            None => (!self.removes.is_empty()).then_some(AGAIN),
+            None if !self.removes.is_empty() => Some(AGAIN),
+            None => self.has_messages().then_some(CLOCK),
         };
         match limit {
             Some(limit) => queue.recv_timeout(limit),
             None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn has_messages(&self) -> bool {
+        let outbox = self.outbox.upgrade();
+        outbox.is_some_and(|outbox| outbox.book().len > 0)
+    }
+
+    /// What waits gets older though nothing else changes. Not if that was kept so shortly ago.
+    fn keep_clock(&mut self, ago: Duration) {
+        let now = self.outbox.upgrade().map(|outbox| outbox.clock());
+        let is_due = now.is_some_and(|now| now.saturating_sub(self.clock) >= ago);
+        if is_due && self.has_messages() {
+            let _told = self.change(Vec::new(), false);
         }
     }
 
@@ -281,11 +301,20 @@ impl<Req: Send + 'static> Thread<Req> {
                 let read = self.failures.look(read);
                 unwind(|| found.send(read).is_ok());
             }
+            Job::Reserve(next) => {
+                let reserved = caught(STORE, || self.store.reserve(next));
+                if self.failures.look(reserved).is_err() {
+                    if let Some(outbox) = self.outbox.upgrade() {
+                        outbox.reserved.failed();
+                    }
+                }
+            }
             Job::End(ended) => {
                 // The last chance for what could not be removed.
                 self.end = Some(ended);
                 self.again = None;
                 self.commit();
+                self.keep_clock(Duration::ZERO);
             }
             Job::Put(..) | Job::Remove(..) => {}
         }

@@ -75,27 +75,10 @@ where
         self.outbox.pass_over(&self.destination, ticket);
     }
 
-    /// Leaves the outbox, and no dead letter.
-    fn leaves(&mut self, ticket: Ticket, size: usize, outcome: Outcome) {
-        let mut book = self.outbox.book();
-        book.over(&self.destination, ticket, Some(size));
-        self.outbox.let_in(book);
-        self.outbox.tell(Receipt { ticket, outcome });
-        self.owe(ticket);
-    }
-
     /// Is not there any more, and counted until it is told where it went.
     pub(super) fn over(&mut self, ticket: Ticket) {
         self.outbox.book().over(&self.destination, ticket, None);
         self.owe(ticket);
-    }
-
-    /// It is to be removed from the store.
-    fn owe(&mut self, ticket: Ticket) {
-        self.remove.push(ticket);
-        if self.remove.len() >= BATCH {
-            self.settle();
-        }
     }
 
     /// Some delivery has not called the service yet.
@@ -135,6 +118,39 @@ where
             let mut batch = self.batch.iter().map(|(ticket, _)| *ticket);
             let next = batch.find(|ticket| line.can_begin(*ticket));
             line.give_way(next, WINDOW);
+        }
+    }
+}
+
+impl<S, P, R, Req> Worker<S, P, R, Req>
+where
+    S: Service<Req>,
+    Req: Send + 'static,
+{
+    /// Those that were answered leave the outbox, though nobody goes on. What was refused stays, and is
+    /// tried again.
+    pub(super) fn land_answered(&mut self) {
+        while let Some(Done { ticket, size, end }) = self.landed.pop_front() {
+            if let End::Answered = end {
+                self.leaves(ticket, size, Outcome::Delivered);
+            }
+        }
+    }
+
+    /// Leaves the outbox, and no dead letter.
+    fn leaves(&mut self, ticket: Ticket, size: usize, outcome: Outcome) {
+        let mut book = self.outbox.book();
+        book.over(&self.destination, ticket, Some(size));
+        self.outbox.let_in(book);
+        self.outbox.tell(Receipt { ticket, outcome });
+        self.owe(ticket);
+    }
+
+    /// It is to be removed from the store.
+    fn owe(&mut self, ticket: Ticket) {
+        self.remove.push(ticket);
+        if self.remove.len() >= BATCH {
+            self.settle();
         }
     }
 }

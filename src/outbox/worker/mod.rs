@@ -275,6 +275,7 @@ where
         unwind(|| self.flights.clear());
         unwind(|| {
             self.account();
+            self.land_answered();
             self.settle();
         });
         let left = (!self.has_ended).then_some(&self.destination);

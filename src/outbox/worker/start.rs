@@ -12,7 +12,7 @@ use super::Worker;
 use crate::future::Start;
 use crate::link::Hold;
 use crate::mode::Delivery;
-use crate::{BoxError, ConnErrorPolicy, RequestModel, ResponseFuture};
+use crate::{BoxError, ConnErrorPolicy, Reason, RequestModel, ResponseFuture};
 
 /// What became of a delivery that was not answered at once.
 pub(super) enum Begun<Req> {
@@ -87,7 +87,11 @@ where
                         self.ready = None;
                         Start::Failed(error.into())
                     }
-                    Poll::Pending => Start::Now,
+                    Poll::Pending => {
+                        // The delivery readies its own. What nobody polls may have been given a permit.
+                        self.ready = None;
+                        Start::Now
+                    }
                 }
             }
         };
@@ -164,7 +168,7 @@ where
 
     /// Makes another attempt at once, or the only one of a request that can't be copied.
     fn attempt_again(&mut self, cx: &mut Context<'_>) -> Begun<Req> {
-        // Put back if it does not panic.
+        // Put back if it is called, and does not panic.
         let Some(mut ready) = self.ready.take() else {
             return self.put_off();
         };
@@ -175,10 +179,18 @@ where
         let future = unwind(|| {
             let id = message.ticket.get();
             let (service, request) = (self.service.clone(), message.request);
+            if message.attempts > 0 && !R::can_replay(&request) {
+                let start = Start::Ended(Reason::NotReplayable);
+                let future = ResponseFuture::begun(service, id, (), request, start);
+                return future.had(message.attempts, message.maybe_sent);
+            }
             let future = ResponseFuture::attempting(service, id, (), request, |mut request| {
                 if message.attempts > 0 {
                     let attempt = message.attempts.saturating_add(1);
                     self.service.policy.prepare(&mut request, attempt);
+                    if let Some(observer) = &self.service.table.config().observer {
+                        observer.replay(&self.destination, attempt);
+                    }
                 }
                 let attempt = ready.call(request);
                 self.ready = Some(ready);

@@ -102,7 +102,8 @@ pub fn salvage(path: impl AsRef<Path>) -> Result<Salvage, OutboxError> {
     };
     let nothing = || error(OutboxErrorKind::Corrupt, "nothing in it can be read".into());
     let pages = Pages::new(&file, geometry).ok_or_else(nothing)?;
-    let found = Found::look(&pages).ok_or_else(nothing)?;
+    let mut found = Found::look(&pages).ok_or_else(nothing)?;
+    found.reserved = file.reserved().map_err(io)?;
 
     let new = beside(path, "salvage");
     match fs::remove_file(&new) {
@@ -124,6 +125,8 @@ pub fn salvage(path: impl AsRef<Path>) -> Result<Salvage, OutboxError> {
 struct Found {
     root: Number,
     meta: Option<Meta>,
+    /// Tickets below this number may have been given.
+    reserved: u64,
     /// Of the tree that is used.
     queues: HashMap<u64, Queue>,
     /// Of all trees.
@@ -142,6 +145,7 @@ impl Found {
             let mut found = Self {
                 root,
                 meta: None,
+                reserved: 0,
                 queues: HashMap::new(),
                 names: HashMap::new(),
             };
@@ -216,7 +220,8 @@ impl Found {
 
     /// The last ticket that was given.
     fn last(&self) -> Option<Ticket> {
-        Some(Ticket::new(self.meta?.next.checked_sub(1)?))
+        let next = self.meta.map_or(0, |meta| meta.next).max(self.reserved);
+        Some(Ticket::new(next.checked_sub(1)?))
     }
 }
 

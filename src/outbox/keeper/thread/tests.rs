@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::outbox::keeper::Answer;
 use crate::outbox::store::Contents;
+use crate::outbox::{MemoryStore, OutboxBuilder};
 
 /// Notes how many each commit puts. When it is asked about the first message of one, it says so.
 #[derive(Clone)]
@@ -156,4 +157,25 @@ fn who_reads_does_not_wait_for_those_who_may_come_again() {
     assert!(thread.turn(&queue));
     assert!(read.try_recv().is_ok(), "an answer, here an error");
     assert_eq!(*commits.lock().unwrap(), [2, 1]);
+}
+
+#[test]
+fn the_age_of_what_waits_is_kept_now_and_then() {
+    let Setup {
+        mut thread,
+        commits,
+        ..
+    } = setup();
+    let store = Box::new(MemoryStore::new());
+    let settings = OutboxBuilder::<u32>::new().settings;
+    let outbox = Shared::open(store, settings).unwrap();
+    thread.outbox = Arc::downgrade(&outbox);
+    thread.keep_clock(Duration::ZERO);
+    assert!(commits.lock().unwrap().is_empty(), "nothing waits");
+    outbox.book().len = 1;
+    thread.keep_clock(CLOCK);
+    assert!(commits.lock().unwrap().is_empty(), "not yet");
+    thread.keep_clock(Duration::ZERO);
+    assert_eq!(*commits.lock().unwrap(), [0]);
+    assert!(thread.clock > Duration::ZERO);
 }
