@@ -15,7 +15,9 @@
 //!
 //! # type StreamingBody = http_body_util::Full<bytes::Bytes>;
 //! let uri: hyper::Uri = "http://robot.example:8080".parse().unwrap();
-//! let connect = Http2Connect::<_, StreamingBody>::new(HttpConnector::new());
+//! let mut tcp = HttpConnector::new();
+//! tcp.set_nodelay(true); // else each request with a body may wait 40 ms: see `Http2Connect`
+//! let connect = Http2Connect::<_, StreamingBody>::new(tcp);
 //! let client = ServiceBuilder::new()
 //!     .layer(RetryOnConnErr::new().never_copy()) // the body need not be `Clone`
 //!     .service(Reconnect::to(connect, uri));
@@ -53,6 +55,11 @@
 //! ends without a word after an answer with a body, they fail with it, provably not sent; and where the end
 //! was announced, they go on even if the body has broken off, which its reader hears.) Where a request
 //! was in flight, or none was answered, it is a failure, and the layer's backoff limits the attempts.
+//!
+//! With HTTP/2 there is no such hand-over. Those above the last stream of a GOAWAY are failures, provably not
+//! sent, and if the next connection ends so too, the link is down and backs off. With one request at a time,
+//! or a server that answers all that it has taken, nobody notices; where a server goes away after each answer
+//! and 50 wait for one, it takes seconds.
 //!
 //! What a GOAWAY says is proof here only because all tasks of an HTTP/2 connection run one at a time,
 //! under a lock of the connection's own. With hyper (as of 1.12) as it is elsewhere it is
