@@ -258,7 +258,8 @@ pub(super) fn read<Req: 'static>(
 ) -> Result<Batch<Req>, BoxError> {
     found.reserve(most.min(64));
     let mut show = |ticket, message: Result<&Message<Req>, BoxError>| {
-        let copied = |message| copy_of(message, copy).ok_or("the message can't be copied".into());
+        let copied =
+            |message| copy_of(message, copy).ok_or_else(|| "the message can't be copied".into());
         found.push_back((ticket, message.and_then(copied)));
     };
     caught(STORE, || store.read(destination, after, most, &mut show))?;
