@@ -105,7 +105,8 @@ impl Line {
     /// Its worker reads: what it finds knows of all that are gone.
     pub(super) fn reads(&mut self) {
         self.reading = true;
-        self.going = std::mem::take(&mut self.gone);
+        std::mem::swap(&mut self.going, &mut self.gone);
+        self.gone.clear();
     }
 
     /// Its worker begins from the first message again. What is on its way is not started again.
