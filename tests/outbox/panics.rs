@@ -238,3 +238,24 @@ async fn a_waker_that_panics_where_the_oldest_is_dropped_costs_no_count() {
             .is_empty()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_waker_that_panics_when_a_message_leaves_costs_no_count() {
+    let limits = Limits::new().requests(1);
+    let builder = Outbox::builder().limits(limits).when_full(WhenFull::Wait);
+    let outbox = builder.in_memory();
+    let peer = Peer::that(REFUSED);
+    let service = super::with(&peer, &outbox);
+    let mut receipts = outbox.receipts();
+    call(&service, message(0)).await.unwrap_err();
+    let waker = Waker::from(Arc::new(Alarm));
+    let mut waits = pin!(call(&service, message(1)));
+    let first = waits.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(first.is_pending(), "there is no room");
+    peer.now_does(Does::AnswerAfter(MS));
+    timeout(SOON, outbox.flush()).await.expect("all is counted");
+    assert!(waits.await.unwrap_err().is_deferred());
+    let delivered = [(0, Outcome::Delivered), (1, Outcome::Delivered)];
+    assert_eq!(super::outcomes(&mut receipts), delivered);
+    assert_eq!(peer.attempts(), [0, 0, 1]);
+}
