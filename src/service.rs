@@ -228,7 +228,10 @@ impl<S, P, R, M> ConnRetry<S, P, R, M> {
         // No readiness is held while waiting.
         self.inner = shared.fresh();
         let attempted = matches!(start, Start::Failed(_)).then_some(&request);
-        let state = self.mode.begin::<R>(id, attempted);
+        let mut state = self.mode.begin::<R>(id, attempted);
+        if attempted.is_some() {
+            M::unsent(&mut state);
+        }
         ResponseFuture::begun(shared, id, state, request, start)
     }
 
