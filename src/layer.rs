@@ -145,7 +145,8 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
     /// How long a call may take in all, waiting and attempts in flight included. Default: 3 min.
     ///
     /// The time starts when the call's future is first polled. With zero, a request is never held,
-    /// and an attempt has to be ready at its first poll.
+    /// and an attempt has to be ready at its first poll. Nor is a link that is down probed then, since probes
+    /// are made by who waits for one.
     #[must_use]
     pub fn give_up_after(mut self, time: Duration) -> Self {
         self.config.give_up_after = Some(time);

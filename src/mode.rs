@@ -19,6 +19,10 @@ pub trait Mode<Req>: sealed::Sealed {
     #[doc(hidden)]
     fn begin<R: RequestModel<Req>>(&self, id: u64, attempt: Option<&Req>) -> Self::State;
 
+    /// The attempt of a new call has failed before it called the service.
+    #[doc(hidden)]
+    fn unsent(_: &mut Self::State) {}
+
     /// No call is taken any more.
     #[doc(hidden)]
     #[inline]

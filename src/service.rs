@@ -25,6 +25,12 @@ use crate::{
 /// [provably not sent](crate::Sent::No), and replayed if it is a connection error; an inner service
 /// that is never ready makes this one never ready.
 ///
+/// Of a `concurrency_limit` or a `buffer` below this layer, each replay needs a place. One that is ready and not
+/// called keeps its place, as do the services that tower's `Steer` and `Balance` make ready in advance, and
+/// so does a call whose future nobody polls. Where they have all places, replays wait for one, until
+/// [`give_up_after`](crate::RetryOnConnErr::give_up_after). Put such a limit above this layer (then requests that
+/// are held count, too), or let it have more places than those keep.
+///
 /// # Cancellation
 ///
 /// Dropping the response's future is safe at any time: its attempt is cancelled, its place in the
@@ -228,7 +234,10 @@ impl<S, P, R, M> ConnRetry<S, P, R, M> {
         // No readiness is held while waiting.
         self.inner = shared.fresh();
         let attempted = matches!(start, Start::Failed(_)).then_some(&request);
-        let state = self.mode.begin::<R>(id, attempted);
+        let mut state = self.mode.begin::<R>(id, attempted);
+        if attempted.is_some() {
+            M::unsent(&mut state);
+        }
         ResponseFuture::begun(shared, id, state, request, start)
     }
 

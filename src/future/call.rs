@@ -295,8 +295,7 @@ where
     /// The next attempt begins with a fresh clone of the service.
     pub(super) fn ready_service(&mut self) {
         let service = self.shared.fresh();
-        let slow = self.more.slow();
-        slow.step = Step::Readying(Box::new(service), Instant::now());
+        self.more.slow().ready_with(service);
     }
 
     /// Calls the service, which is ready.

@@ -119,6 +119,11 @@ impl<S: Service<Req>, Req, P, R, M: Mode<Req>> ResponseFuture<S, Req, P, R, M> {
         self
     }
 
+    /// Begins with an attempt of this service, which is not ready yet.
+    pub(crate) fn ready_with(&mut self, service: S) {
+        self.more.slow().ready_with(service);
+    }
+
     /// Its parts, as the slow ways work with them.
     #[inline]
     fn parts(self: Pin<&mut Self>) -> Parts<'_, S, Req, P, R, M> {

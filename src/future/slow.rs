@@ -76,6 +76,11 @@ impl<S> Slow<S> {
         }
     }
 
+    /// The next attempt begins with this service.
+    pub(super) fn ready_with(&mut self, service: S) {
+        self.step = Step::Readying(Box::new(service), Instant::now());
+    }
+
     /// Whether the peer may have seen the request.
     pub(super) fn sent(&self) -> Sent {
         match self.maybe_sent {

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError};
 use std::task::{Wake, Waker};
@@ -317,7 +318,10 @@ impl Table {
             );
             (result, former != summary)
         };
-        effects.wakes.into_iter().for_each(Waker::wake);
+        for waker in effects.wakes {
+            // Its panic is its own task's trouble, not that of those behind it, nor of whoever wakes it.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
         for (watchdog, at, slack) in effects.watches.into_iter().chain(effects.watch) {
             // One that is late already is not late for the first time.
             let at = at.max(now.saturating_add(MIN_DELAY));

@@ -58,8 +58,10 @@ impl<Req: Send + 'static> OutboxBuilder<Req> {
     /// Whether a request moves to the outbox when its caller drops the call's future. Default: no,
     /// it vanishes.
     ///
-    /// It costs a second copy of each request. One that may have been sent and is not idempotent is
-    /// among the [dead letters](Outbox::dead_letters) instead.
+    /// It costs a second copy of each request. One that may have been sent and is not idempotent, or has had
+    /// all its [attempts](crate::RetryOnConnErr::max_attempts), is among the
+    /// [dead letters](Outbox::dead_letters) instead. The policy is not asked whether it is to be replayed, as
+    /// nothing has failed.
     #[must_use]
     pub fn survive_cancel(mut self, survive: bool) -> Self {
         self.settings.survive_cancel = survive;

@@ -63,6 +63,10 @@ impl<Req: Send + 'static> Mode<Req> for Outbox<Req> {
         state
     }
 
+    fn unsent(state: &mut Deferral<Req>) {
+        state.set_maybe_sent(false);
+    }
+
     fn is_closed(&self) -> bool {
         self.shared.is_closed()
     }
@@ -89,7 +93,11 @@ impl<Req: Send + 'static> Mode<Req> for Outbox<Req> {
         cx: &mut Context<'_>,
     ) -> Option<Poll<Error>> {
         match state.step {
-            Step::Attempting => None,
+            Step::Attempting => {
+                // It may make another attempt.
+                state.set_maybe_sent(true);
+                None
+            }
             _ => Some(state.poll(over, cx)),
         }
     }
@@ -122,6 +130,12 @@ impl<Req: Send + 'static> Deferral<Req> {
                 })
             });
             self.idempotent = R::is_idempotent(request);
+        }
+    }
+
+    fn set_maybe_sent(&mut self, maybe_sent: bool) {
+        if let Some(guard) = &mut self.guard {
+            guard.maybe_sent = maybe_sent;
         }
     }
 
@@ -229,6 +243,13 @@ impl<Req: Send + 'static> Deferral<Req> {
         }
     }
 
+    /// It may not be done twice, or not be tried once more.
+    fn may_not_go(&self, message: &Message<Req>) -> bool {
+        let most = self.outbox.table().map(|table| table.config().max_attempts);
+        let spent = message.attempts > 0 && most.is_some_and(|most| message.attempts >= most);
+        spent || (message.maybe_sent && !self.idempotent)
+    }
+
     fn was_not_stored(&self, ticket: Ticket) {
         let outcome = Outcome::NotStored;
         self.outbox.tell(Receipt { ticket, outcome });
@@ -249,7 +270,7 @@ impl<Req: Send + 'static> Drop for Deferral<Req> {
         let Some(message) = message else {
             return;
         };
-        if message.maybe_sent && !self.idempotent {
+        if self.may_not_go(&message) {
             return self.outbox.bury_uncounted(message, Outcome::Refused);
         }
         let ticket = message.ticket;

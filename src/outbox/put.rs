@@ -10,6 +10,7 @@ use super::keeper::{Ack, Answer, Job, Keeper, Refusal, commit};
 use super::shared::Shared;
 use super::store::{Changes, Message, Store};
 use super::trim::Removes;
+use super::unwind::unwind;
 use super::{Outcome, Receipt, Ticket};
 use crate::{BoxError, Destination, WhenFull};
 
@@ -200,14 +201,14 @@ impl<Req: Send + 'static> Shared<Req> {
         self.tell_if_done(book);
     }
 
-    /// If it did not come in, it is uncounted.
+    /// If it did not come in, it is uncounted. His waker may panic; he is told all the same.
     pub(super) fn tell_caller(
         &self,
         ack: Ack<Req>,
         ticket: Ticket,
         answer: Result<(), Refusal<Req>>,
     ) {
-        if let Err(Err(refusal)) = ack.send(answer) {
+        if let Some(Err(Err(refusal))) = unwind(|| ack.send(answer)) {
             self.nobody_hears(ticket, refusal);
         }
     }

@@ -37,8 +37,9 @@ pub(crate) struct Shared<Req> {
     pub(super) changed: Notify,
     /// There is a dead letter.
     died: Notify,
-    /// Held by who takes out what is left. He ends the store, which another one may still read.
-    taking: tokio::sync::Mutex<()>,
+    /// Held by who takes out what is left. He ends the store, which another one may still read. What he
+    /// has taken and not handed out, since he left meanwhile, is the next one's.
+    taken: tokio::sync::Mutex<Vec<Message<Req>>>,
     attached: OnceLock<Attached<Req>>,
 }
 
@@ -95,7 +96,7 @@ impl<Req: Send + 'static> Shared<Req> {
             stopped: AtomicBool::new(false),
             changed: Notify::new(),
             died: Notify::new(),
-            taking: tokio::sync::Mutex::default(),
+            taken: tokio::sync::Mutex::default(),
             attached: OnceLock::new(),
         });
         if let Some(start) = start {
@@ -301,13 +302,13 @@ impl<Req: Send + 'static> Shared<Req> {
 
     /// Takes out all that is left, and lets go of the store.
     pub(super) async fn take_all(&self) -> Vec<Message<Req>> {
-        let _alone = self.taking.lock().await;
-        let mut left = match self.copy() {
-            Some(copy) => self.read_all(copy).await,
-            None => Vec::new(),
-        };
-        left.sort_by_key(|message| message.ticket);
-        self.keeper.forget(&left, self.clock());
+        let mut taken = self.taken.lock().await;
+        if let Some(copy) = self.copy() {
+            let left = self.read_all(copy).await;
+            taken.extend(left);
+        }
+        taken.sort_by_key(|message| message.ticket);
+        self.keeper.forget(&taken, self.clock());
         self.keeper.end().await;
         {
             let mut book = self.book();
@@ -316,7 +317,7 @@ impl<Req: Send + 'static> Shared<Req> {
             (book.removing, book.unreadable) = (0, 0);
         }
         self.changed.notify_waiters();
-        left
+        std::mem::take(&mut *taken)
     }
 
     async fn read_all(&self, copy: fn(&Req) -> Option<Req>) -> Vec<Message<Req>> {

@@ -1,9 +1,12 @@
 //! Rules 11, 15 and 17: callers who leave, panic or stall.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
 
 use futures_util::FutureExt;
+use tokio::time::timeout;
 use tower_conn_retry::{ConnErrorPolicy, Decision, Failure, RetryOnConnErr};
 
 use super::peer::*;
@@ -266,4 +269,35 @@ fn many_callers_on_many_threads_with_random_cancellations_all_end() {
     let answered = runtime.block_on(async { tokio::time::timeout(limit, all).await });
     assert!(answered.expect("nobody hangs") > 8_000);
     assert_eq!(links.subscribe().borrow().waiting(), 0);
+}
+
+/// Panics when it is woken for the first time. The second time it may be a timer's.
+#[derive(Default)]
+struct Alarm(AtomicBool);
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        assert!(self.0.swap(true, Ordering::Relaxed), "a bug in a waker");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_15_a_waker_that_panics_is_nobody_elses_trouble() {
+    let peer = Peer::that(REFUSED);
+    let service = peer.behind(steady());
+    let head = send(&service, message(1));
+    settle().await;
+    let mut bad = Box::pin(call(&service, message(2)));
+    let waker = Waker::from(Arc::<Alarm>::default());
+    let first = bad.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(first.is_pending(), "it is held");
+    let others = burst(&service, 3..5);
+    settle().await;
+    peer.now_does(Does::Answer);
+    assert_eq!(head.await.unwrap().unwrap(), 1);
+    for (number, other) in (3..).zip(others) {
+        let end = timeout(SECOND, other).await.expect("its turn comes");
+        assert_eq!(end.unwrap().unwrap(), number);
+    }
+    assert_eq!(bad.await.unwrap(), 2);
 }

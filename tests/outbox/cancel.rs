@@ -133,6 +133,51 @@ async fn a_call_that_found_its_service_broken_survives_its_caller() {
     assert_eq!(peer.attempts(), [1]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn one_that_was_not_sent_survives_though_it_may_not_be_done_twice() {
+    let peer = Peer::that(Does::Hang);
+    let outbox = surviving();
+    let service = with(&peer, &outbox);
+    let once = |number| Message {
+        idempotent: false,
+        ..message(number)
+    };
+    peer.is_unready(Some(io::ErrorKind::ConnectionReset));
+    drop(call(&service, once(1)));
+    assert_eq!(outbox.len(), 1, "nobody has called the service");
+    peer.is_unready(None);
+    peer.now_does(Does::Answer);
+    timeout(SOON, outbox.flush()).await.expect("it goes");
+    // This one is replayed at once, and may have been sent then.
+    peer.is_unready(Some(io::ErrorKind::ConnectionReset));
+    let mut hangs = Box::pin(call(&service, once(2)));
+    peer.is_unready(None);
+    peer.now_does(Does::Hang);
+    assert!(poll!(&mut hangs).is_pending());
+    assert_eq!(peer.attempts(), [1, 2]);
+    drop(hangs);
+    assert!(outbox.is_empty());
+    assert_eq!(outbox.dead_letters().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_has_had_all_its_attempts_does_not_move() {
+    let peer = Peer::that(Does::Hang);
+    let outbox = surviving();
+    let layer = steady().max_attempts(1).outbox(outbox.clone());
+    let service = layer.layer(peer.client());
+    let hangs = send(&service, message(1));
+    settle().await;
+    peer.now_does(Does::Answer);
+    hangs.abort();
+    hangs.await.unwrap_err();
+    assert!(outbox.is_empty());
+    let dead = outbox.dead_letters();
+    assert_eq!((dead.len(), dead[0].outcome()), (1, Outcome::Refused));
+    pass(60 * SECOND).await;
+    assert_eq!(peer.attempts(), [1]);
+}
+
 /// A body that may be used up.
 #[derive(Clone)]
 struct Stream {

@@ -3,6 +3,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
+use futures_util::poll;
 use tokio::time::timeout;
 use tower_conn_retry::outbox::MemoryStore;
 use tower_conn_retry::{Outbox, Outcome, Reason};
@@ -93,6 +94,32 @@ async fn what_is_answered_while_the_store_is_read_is_not_handed_out() {
     let (left, ()) = tokio::join!(outbox.close(MS), store);
     assert_eq!(numbers(left), [0; 0]);
     assert_eq!(outcomes(&mut receipts), [(0, Outcome::Delivered)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_left_is_handed_out_though_who_closed_it_left_while_the_store_ended() {
+    let (ends, has_ended) = mpsc::channel();
+    let (go_on, gate) = mpsc::channel();
+    let mut store = Faulty::new(MemoryStore::new());
+    store.in_memory = false;
+    store.at_end = Some((ends, gate));
+    let peer = Peer::that(REFUSED);
+    let outbox = Outbox::builder().store(store).unwrap();
+    let service = with(&peer, &outbox);
+    for number in 0..3 {
+        call(&service, message(number)).await.unwrap_err();
+    }
+    let mut closes = Box::pin(outbox.close(MS));
+    while has_ended.try_recv().is_err() {
+        assert!(poll!(&mut closes).is_pending());
+        pass(MS).await;
+    }
+    drop(closes);
+    go_on.send(()).unwrap();
+    let left = timeout(SOON, outbox.close(MS)).await.expect("it ends");
+    assert_eq!(numbers(left), [0, 1, 2]);
+    assert_eq!(numbers(outbox.close(MS).await), [0; 0], "once");
+    assert!(outbox.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

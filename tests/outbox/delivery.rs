@@ -318,3 +318,16 @@ async fn a_worker_holds_no_place_at_a_service_that_it_does_not_call() {
     flush.await.expect("the place is free");
     assert_eq!(peer.attempts(), [0, 1, 2]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_not_ready_yet_is_the_one_that_delivers() {
+    let peer = Peer::that(Does::AnswerAfter(MS));
+    let outbox = with_leftovers(0..20);
+    let limited = ConcurrencyLimit::new(peer.client(), 1);
+    let _service = steady().outbox(outbox.clone()).layer(limited);
+    peer.forget_attempts();
+    let flush = timeout(SECOND, outbox.flush());
+    flush.await.expect("all are answered");
+    assert_eq!(peer.attempts(), (0..20).collect::<Vec<_>>());
+    assert!(peer.clones() <= 20 + 1, "{}", peer.clones());
+}

@@ -47,6 +47,8 @@ pub(super) struct Faulty {
     pub(super) after_read: Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>,
     /// Not before it was read so often.
     pub(super) reads_before: usize,
+    /// Told when it ends, which waits for a word.
+    pub(super) at_end: Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>,
 }
 
 impl Faulty {
@@ -58,6 +60,7 @@ impl Faulty {
             unreadable: Vec::new(),
             after_read: None,
             reads_before: 0,
+            at_end: None,
         }
     }
 }
@@ -102,5 +105,14 @@ impl Store<Message> for Faulty {
 
     fn is_in_memory(&self) -> bool {
         self.in_memory
+    }
+}
+
+impl Drop for Faulty {
+    fn drop(&mut self) {
+        if let Some((ends, go_on)) = self.at_end.take() {
+            let _ = ends.send(());
+            let _ = go_on.recv();
+        }
     }
 }

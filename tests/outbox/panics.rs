@@ -238,3 +238,48 @@ async fn a_waker_that_panics_where_the_oldest_is_dropped_costs_no_count() {
             .is_empty()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_waker_that_panics_when_a_message_leaves_costs_no_count() {
+    let limits = Limits::new().requests(1);
+    let builder = Outbox::builder().limits(limits).when_full(WhenFull::Wait);
+    let outbox = builder.in_memory();
+    let peer = Peer::that(REFUSED);
+    let service = super::with(&peer, &outbox);
+    let mut receipts = outbox.receipts();
+    call(&service, message(0)).await.unwrap_err();
+    let waker = Waker::from(Arc::new(Alarm));
+    let mut waits = pin!(call(&service, message(1)));
+    let first = waits.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(first.is_pending(), "there is no room");
+    peer.now_does(Does::AnswerAfter(MS));
+    timeout(SOON, outbox.flush()).await.expect("all is counted");
+    assert!(waits.await.unwrap_err().is_deferred());
+    let delivered = [(0, Outcome::Delivered), (1, Outcome::Delivered)];
+    assert_eq!(super::outcomes(&mut receipts), delivered);
+    assert_eq!(peer.attempts(), [0, 0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn wakers_that_panic_one_after_the_other_leave_the_outbox_its_worker() {
+    let limits = Limits::new().requests(2);
+    let builder = Outbox::builder().limits(limits).when_full(WhenFull::Wait);
+    let outbox = builder.in_memory();
+    let peer = Peer::that(REFUSED);
+    let service = super::with(&peer, &outbox);
+    for number in 0..2 {
+        call(&service, message(number)).await.unwrap_err();
+    }
+    let waker = Waker::from(Arc::new(Alarm));
+    let mut waiting: Vec<_> = (2..8)
+        .map(|number| Box::pin(call(&service, message(number))))
+        .collect();
+    for waits in &mut waiting {
+        let first = waits.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(first.is_pending(), "there is no room");
+    }
+    peer.now_does(Does::Answer);
+    peer.forget_attempts();
+    timeout(SOON, outbox.flush()).await.expect("it goes on");
+    assert_eq!(peer.attempts(), (0..8).collect::<Vec<_>>());
+}

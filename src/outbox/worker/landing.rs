@@ -9,6 +9,7 @@ use super::super::flight::{Done, End, Flight};
 use super::super::keeper::Batch;
 use super::super::meanwhile::meanwhile;
 use super::super::store::Message;
+use super::super::unwind::unwind;
 use super::super::{Outcome, Receipt, Ticket};
 use super::{AGAIN, BATCH, WINDOW, Worker};
 use crate::{BoxError, ConnErrorPolicy, Error, RequestModel};
@@ -139,11 +140,13 @@ where
 
     /// Leaves the outbox, and no dead letter.
     fn leaves(&mut self, ticket: Ticket, size: usize, outcome: Outcome) {
-        let mut book = self.outbox.book();
-        book.over(&self.destination, ticket, Some(size));
-        self.outbox.let_in(book);
-        self.outbox.tell(Receipt { ticket, outcome });
+        self.outbox
+            .book()
+            .over(&self.destination, ticket, Some(size));
         self.owe(ticket);
+        // Who waits for room may panic when he is woken.
+        unwind(|| self.outbox.let_in(self.outbox.book()));
+        self.outbox.tell(Receipt { ticket, outcome });
     }
 
     /// It is to be removed from the store.

@@ -244,7 +244,7 @@ where
         };
         let mut book = self.outbox.book();
         book.answered(&self.destination, *last);
-        self.outbox.let_in(book);
+        unwind(|| self.outbox.let_in(book));
         for ticket in self.answered.drain(..) {
             let outcome = Outcome::Delivered;
             self.outbox.tell(Receipt { ticket, outcome });

@@ -72,6 +72,7 @@ where
             false => Hold::Open,
             true => table.hold(&self.destination, id, message.size, 0, None, true),
         };
+        let mut unready = None;
         let start = match hold {
             Hold::Held(place) | Hold::Probe(place) => Start::Held(place),
             Hold::Room(_) | Hold::Full => Start::Now,
@@ -88,8 +89,8 @@ where
                         Start::Failed(error.into())
                     }
                     Poll::Pending => {
-                        // The delivery readies its own. What nobody polls may have been given a permit.
-                        self.ready = None;
+                        // The delivery goes on with it. What nobody polls may have been given a permit.
+                        unready = self.ready.take();
                         Start::Now
                     }
                 }
@@ -100,7 +101,10 @@ where
         };
         let started = Started::from(&message);
         let future = ResponseFuture::begun(self.service.clone(), id, (), message.request, start);
-        let future = future.had(message.attempts, message.maybe_sent);
+        let mut future = future.had(message.attempts, message.maybe_sent);
+        if let Some(service) = unready {
+            future.ready_with(service);
+        }
         Some(self.fly(future, started, cx))
     }
 
