@@ -14,7 +14,8 @@ impl<'a> Origin<'a> {
 
     pub(super) fn destination(&self) -> Destination {
         let host = without_credentials(self.without_implied_port()).to_ascii_lowercase();
-        Destination::new(format!("{}://{host}", self.scheme))
+        let scheme = self.scheme.to_ascii_lowercase();
+        Destination::new(format!("{scheme}://{host}"))
     }
 
     /// Made without building the name, and quick: it runs after each request that succeeds. It
@@ -45,11 +46,14 @@ impl<'a> Origin<'a> {
     }
 
     fn without_implied_port(&self) -> &str {
-        let implied = match self.scheme {
-            "https" | "wss" => ":443",
-            _ => ":80",
+        let is = |scheme| self.scheme.eq_ignore_ascii_case(scheme);
+        let host = if is("http") || is("ws") {
+            self.authority.strip_suffix(":80")
+        } else if is("https") || is("wss") {
+            self.authority.strip_suffix(":443")
+        } else {
+            None
         };
-        let host = self.authority.strip_suffix(implied);
         host.unwrap_or(self.authority)
     }
 }
@@ -102,7 +106,7 @@ mod tests {
     #[test]
     fn the_hash_is_equal_where_the_destination_is_and_only_there() {
         let mut seen: Vec<(Destination, u64)> = Vec::new();
-        for scheme in ["http", "https", "ws", "wss", "ftp"] {
+        for scheme in ["http", "https", "ws", "WS", "wss", "WSS", "ftp"] {
             for host in [
                 "a",
                 "b",
@@ -151,5 +155,7 @@ mod tests {
         assert_eq!(name("https", "u:p@robot:443"), "https://robot");
         assert_eq!(name("https", "[::80]:80"), "https://[::80]:80");
         assert_eq!(name("http", "[::80]"), "http://[::80]");
+        assert_eq!(name("WSS", "robot:443"), "wss://robot");
+        assert_eq!(name("ftp", "robot:80"), "ftp://robot:80");
     }
 }

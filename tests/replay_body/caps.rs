@@ -1,5 +1,6 @@
 //! How much is kept.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use http::Request;
 use tower_conn_retry::{ReplayBody, ReplayBodyError, ReplayBodyLayer, Replayable};
 
-use super::script::{Script, data, failure, next, poll, rest, text, trailers};
+use super::script::{Act, Script, data, failure, next, poll, rest, text, trailers};
 
 #[test]
 fn exactly_the_cap_is_kept() {
@@ -61,7 +62,7 @@ fn trailers_count() {
 fn of_a_body_that_says_it_is_too_large_nothing_is_kept() {
     let freed = Arc::new(());
     let owned = Bytes::from_owner(Owned(freed.clone()));
-    let acts = [super::script::Act::Data(owned), data("two")];
+    let acts = [Act::Data(owned), data("two")];
     let kept = ReplayBody::new(Script::new(acts).sized(), 6);
     assert!(kept.can_replay());
     let mut first = kept.clone();
@@ -76,7 +77,7 @@ fn what_is_kept_is_freed_over_the_cap_and_with_the_last_clone() {
     for over in [false, true] {
         let freed = Arc::new(());
         let owned = Bytes::from_owner(Owned(freed.clone()));
-        let acts = [super::script::Act::Data(owned), data("two")];
+        let acts = [Act::Data(owned), data("two")];
         let kept = ReplayBody::new(Script::new(acts), if over { 4 } else { 7 });
         let mut first = kept.clone();
         drop(next(&mut first));
@@ -89,11 +90,31 @@ fn what_is_kept_is_freed_over_the_cap_and_with_the_last_clone() {
     }
 }
 
+/// Of no use to anybody.
+#[test]
+fn what_is_kept_of_a_body_that_fails_is_freed() {
+    for fails in [Act::Fails, Act::Panics] {
+        let freed = Arc::new(());
+        let owned = Bytes::from_owner(Owned(freed.clone()));
+        let script = Script::new([Act::Data(owned), fails, data("two")]);
+        let kept = layered(Request::put("http://a/").body(script).unwrap(), 7);
+        let mut first = kept.try_clone().unwrap();
+        let before = kept.size_hint();
+        drop(next(first.body_mut()));
+        assert_eq!(Arc::strong_count(&freed), 2);
+        let failure = catch_unwind(AssertUnwindSafe(|| next(first.body_mut())));
+        assert!(failure.is_err());
+        assert_eq!(Arc::strong_count(&freed), 1);
+        assert_eq!(kept.size_hint(), before);
+        assert!(!kept.can_replay());
+    }
+}
+
 /// The answer's head has come, say, and the body goes on: a conversation that may take hours.
 #[test]
 fn the_last_clone_keeps_nothing_of_what_it_reads() {
     let freed = [Arc::new(()), Arc::new(())];
-    let owned = |n: usize| super::script::Act::Data(Bytes::from_owner(Owned(freed[n].clone())));
+    let owned = |n: usize| Act::Data(Bytes::from_owner(Owned(freed[n].clone())));
     let acts = [owned(0), owned(1), data("three"), trailers("3")];
     let kept = ReplayBody::new(Script::new(acts), usize::MAX);
     let mut first = kept.clone();

@@ -18,6 +18,39 @@ use super::load::{Server, Share, run, turn};
 use super::origin::{Origin, Version};
 use super::tls::Tls;
 
+/// What nginx speaks to the server behind it.
+#[derive(Debug, Clone, Copy)]
+enum Behind {
+    Http1,
+    /// So over HTTP/2.
+    Grpc,
+}
+
+impl Behind {
+    fn version(self) -> Version {
+        match self {
+            Self::Http1 => Version::H1,
+            Self::Grpc => Version::H2,
+        }
+    }
+
+    /// Each request once.
+    fn pass(self) -> &'static str {
+        match self {
+            Self::Http1 => {
+                "proxy_pass http://origin;
+                proxy_http_version 1.1;
+                proxy_set_header Connection '';
+                proxy_next_upstream off;"
+            }
+            Self::Grpc => {
+                "grpc_pass grpc://origin;
+                grpc_next_upstream off;"
+            }
+        }
+    }
+}
+
 struct Nginx {
     address: SocketAddr,
     folder: PathBuf,
@@ -28,7 +61,12 @@ struct Nginx {
 
 impl Nginx {
     /// In front of `origin`. `None` if there is no nginx here.
-    fn started(name: &str, origin: &Origin, version: Version, tls: Option<&Tls>) -> Option<Self> {
+    fn started(
+        name: &str,
+        origin: &Origin,
+        (version, behind): (Version, Behind),
+        tls: Option<&Tls>,
+    ) -> Option<Self> {
         let found = std::process::Command::new("nginx").arg("-v").output();
         if found.is_err() {
             assert!(std::env::var_os("CI").is_none(), "CI needs nginx");
@@ -53,6 +91,7 @@ impl Nginx {
         for temp in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
             writeln!(paths, "{temp}_temp_path {temp};").unwrap();
         }
+        let pass = behind.pass();
         let upstream = origin.address;
         let config = format!(
             "daemon off;
@@ -68,12 +107,7 @@ impl Nginx {
                 upstream origin {{ server {upstream}; keepalive 64; }}
                 server {{
                     {server}
-                    location / {{
-                        proxy_pass http://origin;
-                        proxy_http_version 1.1;
-                        proxy_set_header Connection '';
-                        proxy_next_upstream off;
-                    }}
+                    location / {{ {pass} }}
                 }}
             }}"
         );
@@ -176,19 +210,19 @@ impl Server for Nginx {
     }
 }
 
-/// nginx speaks `version` to its clients, and HTTP/1.1 to the server behind it.
+/// nginx speaks `version` to its clients.
 async fn prove(
     name: &str,
-    (version, tls): (Version, Option<Tls>),
+    (version, tls, behind): (Version, Option<Tls>, Behind),
     client: impl FnOnce(&Target) -> Caller,
     promise: Promise,
 ) {
     let _turn = turn(Share::All).await;
     let ledger = Ledger::new(Duration::ZERO);
-    let origin = Origin::started(Version::H1);
+    let origin = Origin::started(behind.version());
     let handler = ledger.clone();
     origin.set_handler(move |request| handler.clone().answer(request));
-    let Some(mut nginx) = Nginx::started(name, &origin, version, tls.as_ref()) else {
+    let Some(mut nginx) = Nginx::started(name, &origin, (version, behind), tls.as_ref()) else {
         return;
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -212,26 +246,29 @@ macro_rules! loads {
 
 mod all_is_answered_and_nothing_done_twice {
     use super::super::load::layer;
+    use super::Behind::*;
     use super::Version::{H1, H2};
     use super::*;
 
     loads! { Promise::Answers,
-        http1_pooled: (H1, None), |to| to.pooled(layer());
-        http1_one_connection_tls: (H1, Some(Tls::new())), |to| to.one_connection(layer());
-        http1_reqwest: (H1, None), |to| to.reqwest(layer());
-        http2_pooled_tls: (H2, Some(Tls::new())), |to| to.pooled(layer());
-        http2_one_connection: (H2, None), |to| to.one_connection(layer());
-        http2_reqwest: (H2, None), |to| to.reqwest(layer());
+        http1_pooled: (H1, None, Http1), |to| to.pooled(layer());
+        http1_one_connection_tls: (H1, Some(Tls::new()), Http1), |to| to.one_connection(layer());
+        http1_reqwest: (H1, None, Http1), |to| to.reqwest(layer());
+        http2_pooled_tls: (H2, Some(Tls::new()), Http1), |to| to.pooled(layer());
+        http2_one_connection: (H2, None, Http1), |to| to.one_connection(layer());
+        http2_reqwest: (H2, None, Http1), |to| to.reqwest(layer());
+        tonic: (H2, None, Grpc), |to| to.tonic(layer());
     }
 }
 
 mod who_finds_no_room_is_told_truly_what_was_sent {
     use super::super::load::small_layer;
+    use super::Behind::*;
     use super::Version::{H1, H2};
     use super::*;
 
     loads! { Promise::Truth,
-        http1_one_connection: (H1, None), |to| to.one_connection(small_layer());
-        http2_pooled: (H2, None), |to| to.pooled(small_layer());
+        http1_one_connection: (H1, None, Http1), |to| to.one_connection(small_layer());
+        http2_pooled: (H2, None, Http1), |to| to.pooled(small_layer());
     }
 }

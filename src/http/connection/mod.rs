@@ -46,6 +46,8 @@
 //! | by GOAWAY, before the request | | handed back |
 //! | by GOAWAY, the stream is above its last | | not processed, but hyper has dropped the request: replayed if there is a copy |
 //! | by GOAWAY, the stream is not above its last | | it is answered |
+//! | while the request waits for a stream: the first of them | | may have been sent |
+//! | while the request waits for a stream: the others | | handed back |
 //!
 //! A server may close an HTTP/1.1 connection whenever it has answered, after each answer even: that is no
 //! failure of those who wait. [`Reconnect`] makes the next connection and puts them on it, in the order of the
@@ -60,6 +62,11 @@
 //! sent, and if the next connection ends so too, the link is down and backs off. With one request at a time,
 //! or a server that answers all that it has taken, nobody notices; where a server goes away after each answer
 //! and 50 wait for one, it takes seconds.
+//!
+//! Where the peer has set a limit of concurrent streams and all are in use, hyper (as of 1.12) gives the
+//! oldest request that waits to h2 all the same, which sends it when there is room. If the connection ends
+//! or goes away before that, hyper drops it and says no more than that its task is gone. So of each such
+//! connection one request fails if it is not idempotent, and the others that wait are handed back.
 //!
 //! What a GOAWAY says is proof here only because all tasks of an HTTP/2 connection run one at a time,
 //! under a lock of the connection's own. With hyper (as of 1.12) as it is elsewhere it is

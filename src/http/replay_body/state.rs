@@ -224,7 +224,10 @@ impl State {
                 trash = self.keep(frame, cursor, is_last, is_only);
                 tail
             }
-            Poll::Ready(Some(Err(_))) => Tail::Failed,
+            Poll::Ready(Some(Err(_))) => {
+                trash = self.lose();
+                Tail::Failed
+            }
             Poll::Ready(None) => Tail::End,
         };
         if self.tail == Tail::End {
@@ -236,10 +239,11 @@ impl State {
         trash
     }
 
-    /// The body has panicked.
-    pub(super) fn abandon(&mut self, wakes: &mut Wakes) {
+    /// The body has panicked. Returns what is not kept any more.
+    pub(super) fn abandon(&mut self, wakes: &mut Wakes) -> Vec<Kept> {
         self.tail = Tail::Failed;
         wakes[0] = self.queued.take();
+        self.lose()
     }
 
     /// Keeps a frame that was read, unless that is too much. Returns what is not kept any more.
@@ -283,6 +287,11 @@ impl State {
                 return Vec::new();
             }
         }
+        self.lose()
+    }
+
+    /// What was read first is not kept any more. Returns all that was.
+    fn lose(&mut self) -> Vec<Kept> {
         self.lost = true;
         self.kept_bytes = 0;
         std::mem::take(&mut self.kept)

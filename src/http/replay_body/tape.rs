@@ -62,7 +62,8 @@ impl Tape {
 
     /// The poll of the body has panicked.
     pub(super) fn abandon(&self) {
-        self.change(State::abandon);
+        let trash = self.change(State::abandon);
+        drop(trash);
     }
 
     /// Whether a new reader can read the whole body.
