@@ -3,22 +3,14 @@ use std::task::{Context, Poll, ready};
 
 use tower_service::Service;
 
-use super::home::Home;
-
 /// The maker of connections, and the connect attempt that is under way, if any.
 pub(super) struct Attempt<M: Service<T>, T> {
     maker: M,
     target: T,
-    connecting: Option<Connecting<M::Future>>,
+    /// Boxed, because it moves between those who poll it. One allocation for each connection.
+    connecting: Option<Pin<Box<M::Future>>>,
     /// Everybody who waited for it has gone.
     orphaned: bool,
-}
-
-struct Connecting<F> {
-    /// Boxed, because it moves between those who poll it.
-    future: Pin<Box<F>>,
-    /// Whose timers and sockets it has.
-    home: Home,
 }
 
 impl<M: Service<T>, T: Clone> Attempt<M, T> {
@@ -45,20 +37,15 @@ impl<M: Service<T>, T: Clone> Attempt<M, T> {
     }
 
     fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<M::Response, M::Error>> {
-        // Its runtime was dropped while this caller, on another one, waits: a timer would panic.
-        self.connecting.take_if(|begun| begun.home.is_gone());
         let connecting = match &mut self.connecting {
             Some(connecting) => connecting,
             None => {
                 ready!(self.maker.poll_ready(cx))?;
-                let future = self.maker.call(self.target.clone());
-                self.connecting.insert(Connecting {
-                    future: Box::pin(future),
-                    home: Home::here(),
-                })
+                let connecting = self.maker.call(self.target.clone());
+                self.connecting.insert(Box::pin(connecting))
             }
         };
-        let result = ready!(connecting.future.as_mut().poll(cx));
+        let result = ready!(connecting.as_mut().poll(cx));
         self.connecting = None;
         Poll::Ready(result)
     }

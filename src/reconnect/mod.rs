@@ -34,8 +34,7 @@
 //!   one. There is no delay between attempts: that is the business of the retry layer above.
 //! - **Nobody is held up by another caller.** Any caller that is polled drives the attempt;
 //!   dropping one, or not polling it any more, leaves it to the others. If all of them are dropped
-//!   the attempt is kept for the next call. If its runtime is dropped, callers on another one begin
-//!   a new one.
+//!   the attempt is kept for the next call.
 //! - **Order.** Callers that waited get the connection, and room on one that is busy, first come,
 //!   first served, unless one is not polled within 20 ms; it loses its place then. (So where several wait, a tokio runtime with its timer is needed.) When the connection is there and ready, [`call`](tower_service::Service::call)
 //!   itself hands the request over.
@@ -77,7 +76,6 @@ mod closed;
 mod future;
 #[cfg_attr(not(feature = "hyper-conn"), allow(dead_code))]
 mod heirs;
-mod home;
 mod life;
 mod line;
 mod pending;
