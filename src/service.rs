@@ -10,7 +10,8 @@ use crate::future::Start;
 use crate::link::{Hold, Table};
 use crate::mode::Mode;
 use crate::{
-    BoxError, ConnErrorPolicy, Error, Inline, Links, Reason, RequestModel, ResponseFuture, Ticket,
+    BoxError, ConnErrorPolicy, Destination, Error, Inline, Links, Reason, RequestModel,
+    ResponseFuture, Ticket,
 };
 
 /// The service that [`RetryOnConnErr`](struct@crate::RetryOnConnErr) makes. Its clones share their links.
@@ -58,6 +59,23 @@ impl<S: Clone, P> Shared<S, P> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+}
+
+impl<S, P> Shared<S, P> {
+    /// A copy of the request is about to be sent in another attempt.
+    pub(crate) fn replays<Req>(
+        &self,
+        request: &mut Req,
+        attempt: u32,
+        destination: impl FnOnce() -> Destination,
+    ) where
+        P: ConnErrorPolicy<Req>,
+    {
+        self.policy.prepare(request, attempt);
+        if let Some(observer) = &self.table.config().observer {
+            observer.replay(&destination(), attempt);
+        }
     }
 }
 

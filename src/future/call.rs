@@ -307,10 +307,8 @@ where
             return Err(self.end(Reason::NotReplayable));
         };
         if attempt > 1 {
-            self.shared.policy.prepare(&mut request, attempt);
-            if let Some(observer) = &self.shared.table.config().observer {
-                observer.replay(&self.destination(), attempt);
-            }
+            let shared = self.shared;
+            shared.replays(&mut request, attempt, || self.destination());
         }
         let future = service.call(request);
         if let Some(place) = &self.more.slow().place {

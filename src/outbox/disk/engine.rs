@@ -161,10 +161,7 @@ impl Engine {
 
     /// Durable when it returns.
     pub(super) fn reserve(&self, next: u64) -> Result<(), OutboxError> {
-        let io = |error: io::Error| {
-            OutboxError::new(OutboxErrorKind::Io, &self.path, Some(error.into()))
-        };
-        self.file.reserve(next).map_err(io)
+        self.file.reserve(next).map_err(|error| self.io(error))
     }
 
     /// Shows rows of a destination in the order of their tickets, as long as they are not too large
@@ -232,10 +229,11 @@ impl Engine {
     }
 
     fn size(&self) -> Result<u64, OutboxError> {
-        let io = |error: io::Error| {
-            OutboxError::new(OutboxErrorKind::Io, &self.path, Some(error.into()))
-        };
-        self.file.size().map_err(io)
+        self.file.size().map_err(|error| self.io(error))
+    }
+
+    fn io(&self, error: io::Error) -> OutboxError {
+        OutboxError::new(OutboxErrorKind::Io, &self.path, Some(error.into()))
     }
 }
 

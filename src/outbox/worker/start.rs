@@ -191,10 +191,8 @@ where
             let future = ResponseFuture::attempting(service, id, (), request, |mut request| {
                 if message.attempts > 0 {
                     let attempt = message.attempts.saturating_add(1);
-                    self.service.policy.prepare(&mut request, attempt);
-                    if let Some(observer) = &self.service.table.config().observer {
-                        observer.replay(&self.destination, attempt);
-                    }
+                    let destination = || self.destination.clone();
+                    self.service.replays(&mut request, attempt, destination);
                 }
                 let attempt = ready.call(request);
                 self.ready = Some(ready);
