@@ -164,14 +164,14 @@ where
             return self.call_unready(request);
         }
         let shared = self.shared.clone();
-        let (id, all_open) = shared.table.enter();
+        let entered = shared.table.enter();
         if M::DEFERS {
-            R::set_ticket(&mut request, Ticket::new(id));
+            R::set_ticket(&mut request, Ticket::new(entered.id()));
         }
-        if !all_open {
-            return self.call_in_trouble(shared, id, request);
+        match entered.unhindered() {
+            Some(id) => self.attempt(shared, id, request),
+            None => self.call_in_trouble(shared, entered.id(), request),
         }
-        self.attempt(shared, id, request)
     }
 }
 
@@ -186,7 +186,7 @@ impl<S, P, R, M> ConnRetry<S, P, R, M> {
         M: Mode<Req>,
     {
         let shared = self.shared.clone();
-        let (id, _) = shared.table.enter();
+        let id = shared.table.enter().id();
         if M::DEFERS {
             R::set_ticket(&mut request, Ticket::new(id));
         }

@@ -21,6 +21,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use call::Call;
+use clock::Clock;
 use more::{More, Rare};
 use slow::Slow;
 
@@ -77,15 +78,39 @@ impl<S: Service<Req>, Req, P, R, M: Mode<Req>> ResponseFuture<S, Req, P, R, M> {
         R: RequestModel<Req>,
     {
         let kept = R::try_clone(&request);
-        let more = match &kept {
-            Some(_) => More::NOTHING,
-            None => More::with_gone::<Req, R>(&request),
-        };
+        if kept.is_none() {
+            return Self::uncopied(shared, id, state, request, attempt);
+        }
         Self {
             attempt: Some(attempt(request)),
             shared,
             id,
             kept,
+            more: Rare::new(More::Clock(Clock::Stopped)),
+            state,
+            model: PhantomData,
+        }
+    }
+
+    /// The same with a request that can't be copied.
+    #[cold]
+    #[inline(never)]
+    fn uncopied(
+        shared: Arc<Shared<S, P>>,
+        id: u64,
+        state: M::State,
+        request: Req,
+        attempt: impl FnOnce(Req) -> S::Future,
+    ) -> Self
+    where
+        R: RequestModel<Req>,
+    {
+        let more = More::with_gone::<Req, R>(&request);
+        Self {
+            attempt: Some(attempt(request)),
+            shared,
+            id,
+            kept: None,
             more: Rare::new(more),
             state,
             model: PhantomData,
@@ -206,14 +231,11 @@ where
     #[inline]
     fn answered(mut self: Pin<&mut Self>) {
         let mut this = self.as_mut().project();
-        this.attempt.set(None);
-        let table = &this.shared.table;
         if let Some(request) = this.kept {
-            table.learn::<Req, R>(request);
-            if let Some(budget) = &table.config().budget {
-                budget.deposit();
-            }
+            this.attempt.set(None);
+            this.shared.table.answered_at_once::<Req, R>(request);
         } else {
+            this.attempt.set(None);
             self.as_mut().parts().1.succeeded();
         }
         M::answered(self.project().state);

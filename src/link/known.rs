@@ -120,15 +120,15 @@ impl First {
         match spelling {
             Spelling::Url(url) => url.as_bytes().starts_with(self.url.bytes()),
             Spelling::Parts { secure, authority } => {
-                self.secure == secure && self.authority.bytes() == authority.as_bytes()
+                self.secure == secure && self.authority.is(authority.as_bytes())
             }
         }
     }
 }
 
-/// Longer than a name may be, and no `len` is out of bounds.
+/// Longer than a name may be.
 struct Text {
-    len: u8,
+    len: usize,
     bytes: [u8; 256],
 }
 
@@ -140,14 +140,30 @@ impl Text {
             bytes.get_mut(len..end)?.copy_from_slice(part.as_bytes());
             len = end;
         }
-        let len = len.try_into().ok()?;
         Some(Self { len, bytes })
     }
 
     #[inline]
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
+    fn is(&self, bytes: &[u8]) -> bool {
+        // Few authorities are longer than that, and so there is nothing to call.
+        match bytes.len() {
+            len if len != self.len => false,
+            16..=32 => same_ends::<16>(self.bytes(), bytes),
+            8..=15 => same_ends::<8>(self.bytes(), bytes),
+            _ => self.bytes() == bytes,
+        }
     }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// Of what is not longer than both ends, which may overlap, that is all.
+#[inline]
+fn same_ends<const N: usize>(one: &[u8], other: &[u8]) -> bool {
+    one.first_chunk::<N>() == other.first_chunk() && one.last_chunk::<N>() == other.last_chunk()
 }
 
 #[cfg(test)]
@@ -214,6 +230,25 @@ mod tests {
         }
         (4..100_000).for_each(|n| known.learn(hash(n)));
         assert!(!known.contains(hash(3)) && known.contains(hash(2)));
+    }
+
+    #[test]
+    fn each_byte_of_a_spelling_counts() {
+        fn parts(authority: &str) -> Spelling<'_> {
+            let secure = true;
+            Spelling::Parts { secure, authority }
+        }
+        for len in 1..=64 {
+            let (known, first) = (Known::new(), "a".repeat(len));
+            known.learn_spelled(7, parts(&first));
+            assert!(known.is_first(parts(&first)));
+            for at in 0..len {
+                let mut other = first.clone();
+                other.replace_range(at..=at, "b");
+                assert!(!known.is_first(parts(&other)), "{other}");
+                assert!(!known.is_first(parts(&first[at + 1..])), "{len}, {at}");
+            }
+        }
     }
 
     #[test]

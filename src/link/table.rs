@@ -22,8 +22,8 @@ use crate::{ConnError, Destination, ExponentialBackoff, RequestModel, WhenFull};
 /// A link is in the table only while it is, or was a moment ago, in trouble. User code, wakers
 /// included, never runs under the lock.
 pub(crate) struct Table {
-    /// Counts calls in all bits but the lowest, which is set while some link is not open. So the
-    /// happy path takes its number and learns that all is well in one atomic step.
+    /// Counts calls, and says whether there is [`TROUBLE`]. So the happy path takes its number and learns
+    /// that all is well in one atomic step.
     gate: AtomicU64,
     pub(super) known: Known,
     epoch: Instant,
@@ -36,11 +36,31 @@ pub(crate) struct Table {
     summary: watch::Sender<LinksSummary>,
 }
 
+/// The gate's highest bit: some link is not open.
+const TROUBLE: u64 = 1 << 63;
+
+/// What the gate says to a new call.
+pub(crate) struct Entered(u64);
+
+impl Entered {
+    /// The call's number, if all links are open.
+    #[inline]
+    pub(crate) fn unhindered(&self) -> Option<Id> {
+        (self.0 & TROUBLE == 0).then_some(self.0)
+    }
+
+    /// The call's number.
+    #[inline]
+    pub(crate) fn id(&self) -> Id {
+        self.0 & !TROUBLE
+    }
+}
+
 impl Table {
     /// `first` is the number of the first call.
     pub(crate) fn new(config: Config, first: Id) -> Arc<Self> {
         Arc::new_cyclic(|table| Self {
-            gate: AtomicU64::new(first << 1),
+            gate: AtomicU64::new(first & !TROUBLE),
             known: Known::new(),
             epoch: Instant::now(),
             state: Mutex::new(State {
@@ -61,11 +81,10 @@ impl Table {
         &self.config
     }
 
-    /// The number of a new call, and whether all links are open.
+    /// A new call passes the gate.
     #[inline]
-    pub(crate) fn enter(&self) -> (Id, bool) {
-        let gate = self.gate.fetch_add(2, Ordering::Relaxed);
-        (gate >> 1, gate & 1 == 0)
+    pub(crate) fn enter(&self) -> Entered {
+        Entered(self.gate.fetch_add(1, Ordering::Relaxed))
     }
 
     pub(crate) fn time(&self, at: Instant) -> Time {
@@ -83,8 +102,16 @@ impl Table {
             .is_none_or(|entry| entry.link.is_open())
     }
 
-    /// This request was answered.
-    #[inline]
+    /// This request was answered by its first attempt.
+    #[inline(always)]
+    pub(crate) fn answered_at_once<Req, R: RequestModel<Req>>(&self, request: &Req) {
+        if let Some(budget) = &self.config.budget {
+            budget.deposit();
+        }
+        self.learn::<Req, R>(request);
+    }
+
+    #[inline(always)]
     pub(crate) fn learn<Req, R: RequestModel<Req>>(&self, request: &Req) {
         match R::spelling(request) {
             None => self.learn_hash(R::destination_hash(request)),
@@ -292,8 +319,8 @@ impl Table {
 
     pub(super) fn set_gate(&self, state: &State) {
         match state.shut + state.boxes {
-            0 => self.gate.fetch_and(!1, Ordering::Relaxed),
-            _ => self.gate.fetch_or(1, Ordering::Relaxed),
+            0 => self.gate.fetch_and(!TROUBLE, Ordering::Relaxed),
+            _ => self.gate.fetch_or(TROUBLE, Ordering::Relaxed),
         };
     }
 
