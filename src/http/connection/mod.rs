@@ -102,6 +102,7 @@ mod form;
 mod future;
 mod http1;
 mod http2;
+mod progress;
 mod queue;
 mod serial;
 
@@ -111,3 +112,4 @@ pub use executor::{Executor, Task};
 pub use future::ResponseFuture;
 pub use http1::Http1Connection;
 pub use http2::Http2Connection;
+pub(crate) use progress::Progress;
