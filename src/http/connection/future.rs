@@ -48,7 +48,7 @@ impl<B> Sending<B> {
         let taken = self.taken.take();
         Poll::Ready(match sent {
             Ok(answer) => {
-                taken.map(Taken::answered);
+                taken.into_iter().for_each(Taken::answered);
                 Ok(answer)
             }
             Err(error) => Err(SendError::from_hyper(error, self.undo.take(), taken)),
