@@ -66,7 +66,7 @@
 //! has taken nothing, or nothing that did not fail with it, the next failure is the second one, and the link
 //! is down. Each of these replays is an attempt, for [`max_attempts`](crate::RetryOnConnErr::max_attempts) and
 //! the [`budget`](crate::RetryOnConnErr::budget) too. There are the more of them the fewer requests a connection
-//! takes: for each request of 50 callers, 1.1 to 1.3 attempts behind an nginx that takes 100, two to four where
+//! takes: for each request of 50 callers, 1.1 to 1.3 attempts behind an nginx that takes 100, two to five where
 //! it takes 10, and 35 where it takes one.
 //!
 //! Where the peer has set a limit of concurrent streams and all are in use, hyper (as of 1.12) gives the
