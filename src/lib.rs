@@ -55,8 +55,9 @@
 //! 3. If it is, and the request may be replayed (by default: waiting can help, it can be copied, and
 //!    it was provably not sent or is idempotent), it is replayed once at once where just one
 //!    connection broke. If that fails too, or the error is about the peer or the path, the link goes
-//!    down and the request joins the backlog. Else the caller gets an [`Error`] with its
-//!    [`Reason`].
+//!    down and the request joins the backlog. (Where the connection before is known to have ended well,
+//!    with other requests that it has taken, it is replayed at once again.) Else the caller gets an
+//!    [`Error`] with its [`Reason`].
 //! 4. While the link is down, the oldest request of the backlog is the probe, after each delay of
 //!    the [`Backoff`]. New calls join the backlog without an attempt of their own.
 //! 5. When a probe gets through, the backlog drains in order: one request, then two at a time, four,

@@ -34,6 +34,8 @@ mod nacks;
 mod pools;
 #[path = "http_clients/proxies.rs"]
 mod proxies;
+#[path = "http_clients/refusals.rs"]
+mod refusals;
 #[path = "http_clients/relay.rs"]
 mod relay;
 #[path = "http_clients/stampede.rs"]

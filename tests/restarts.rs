@@ -23,6 +23,8 @@ mod calls;
 mod check;
 #[path = "restarts/clients.rs"]
 mod clients;
+#[path = "restarts/few.rs"]
+mod few;
 #[path = "restarts/hyper.rs"]
 mod hyper_servers;
 #[path = "restarts/ledger.rs"]

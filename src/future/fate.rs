@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::Call;
+use super::refusal::Refusal;
 use super::slow::Step;
 use crate::classify::{may_have_redirected, relies_on_hypers_goaway};
 use crate::error::{Cause, Inner};
@@ -62,7 +63,10 @@ where
         let table = self.shared.table.clone();
         let slow = self.more.slow();
         slow.attempts = slow.attempts.saturating_add(1);
-        let immediate = std::mem::take(&mut slow.immediate);
+        // A peer that takes some requests on each connection is there, and it gets on.
+        let refusal = slow.refusal.take();
+        let served = refusal.is_some_and(|refusal| refusal.has_taken_others());
+        let immediate = std::mem::take(&mut slow.immediate) && !served;
 
         let Some(seen) = self.shared.policy.classify(&*error) else {
             // It says nothing against the connection, so the link may take it for an answer.
@@ -182,6 +186,7 @@ where
             return Err(self.error(Reason::Poisoned, Cause::Own(error), Some(conn_error)));
         }
         if after == After::StillUp && !over {
+            slow.refusal = Refusal::find(&*error);
             slow.cause = Some(Box::new((Cause::Own(error), conn_error)));
             slow.immediate = true;
             self.ready_service();

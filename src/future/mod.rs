@@ -6,6 +6,7 @@ mod delivery;
 mod fate;
 mod gone;
 mod more;
+mod refusal;
 mod slow;
 
 pub(crate) use slow::Start;

@@ -2,6 +2,7 @@ use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::gone::Gone;
+use super::refusal::Refusal;
 use crate::error::{Cause, History};
 use crate::link::{Place, Room};
 use crate::{BoxError, ConnError, Reason, Sent};
@@ -28,6 +29,8 @@ pub(super) struct Slow<S> {
     pub(super) attempts: u32,
     /// The present attempt is the immediate replay after a broken connection.
     pub(super) immediate: bool,
+    /// Why it is, if the attempt before was refused.
+    pub(super) refusal: Option<Refusal>,
     /// How many replays broke a connection.
     pub(super) broke: u8,
     /// Some attempt may have been sent.
@@ -67,6 +70,7 @@ impl<S> Slow<S> {
             place: None,
             attempts: 0,
             immediate: false,
+            refusal: None,
             broke: 0,
             maybe_sent: false,
             redirect_doubt: false,

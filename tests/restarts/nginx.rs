@@ -20,7 +20,7 @@ use super::tls::Tls;
 
 /// What nginx speaks to the server behind it.
 #[derive(Debug, Clone, Copy)]
-enum Behind {
+pub(crate) enum Behind {
     Http1,
     /// So over HTTP/2.
     Grpc,
@@ -51,8 +51,11 @@ impl Behind {
     }
 }
 
-struct Nginx {
-    address: SocketAddr,
+/// So many requests on one connection, when nothing else is asked for.
+const MANY: u32 = 100_000;
+
+pub(crate) struct Nginx {
+    pub(crate) address: SocketAddr,
     folder: PathBuf,
     running: Option<Child>,
     /// How often it was asked to go.
@@ -60,9 +63,9 @@ struct Nginx {
 }
 
 impl Nginx {
-    /// In front of `origin`. `None` if there is no nginx here.
-    fn started(
-        name: &str,
+    /// In front of `origin`, with a limit of requests for each connection. `None` if there is no nginx here.
+    pub(crate) fn started(
+        (name, requests): (&str, u32),
         origin: &Origin,
         (version, behind): (Version, Behind),
         tls: Option<&Tls>,
@@ -103,7 +106,7 @@ impl Nginx {
                 log_format id $http_id;
                 access_log access.log id;
                 {paths}
-                keepalive_requests 100000;
+                keepalive_requests {requests};
                 upstream origin {{ server {upstream}; keepalive 64; }}
                 server {{
                     {server}
@@ -125,7 +128,7 @@ impl Nginx {
     }
 
     /// How often it has read each request, by its own account; the origin may know less.
-    fn read(&self) -> HashMap<String, usize> {
+    pub(crate) fn read(&self) -> HashMap<String, usize> {
         let log = std::fs::read_to_string(self.folder.join("access.log")).unwrap();
         let mut read = HashMap::new();
         for id in log.lines() {
@@ -149,7 +152,7 @@ impl Nginx {
     }
 
     /// Its process, which it writes down when it has begun to listen.
-    async fn has_started(&self) {
+    pub(crate) async fn has_started(&self) {
         let has_written = || {
             let pid = std::fs::read_to_string(self.folder.join("nginx.pid"));
             pid.is_ok_and(|pid| pid.trim().parse::<u32>().is_ok())
@@ -170,7 +173,7 @@ impl Nginx {
         assert!(status.unwrap().unwrap().success(), "nginx -s {signal}");
     }
 
-    async fn end(&mut self) {
+    pub(crate) async fn end(&mut self) {
         self.signal("stop").await;
         let mut child = self.running.take().unwrap();
         let ended = timeout(Duration::from_secs(10), child.wait()).await;
@@ -222,7 +225,8 @@ async fn prove(
     let origin = Origin::started(behind.version());
     let handler = ledger.clone();
     origin.set_handler(move |request| handler.clone().answer(request));
-    let Some(mut nginx) = Nginx::started(name, &origin, (version, behind), tls.as_ref()) else {
+    let Some(mut nginx) = Nginx::started((name, MANY), &origin, (version, behind), tls.as_ref())
+    else {
         return;
     };
     let scheme = if tls.is_some() { "https" } else { "http" };

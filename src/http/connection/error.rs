@@ -6,6 +6,7 @@ use hyper::Request;
 use hyper::client::conn::TrySendError;
 
 use super::form::Undo;
+use super::progress::{Progress, Taken};
 use crate::Unsent;
 use crate::reconnect::Heir;
 
@@ -33,9 +34,15 @@ impl<B> SendError<B> {
         Self(Kind::Unsent(Box::new(Unsent::new(request, closed))))
     }
 
-    pub(super) fn from_hyper(mut error: TrySendError<Request<B>>, undo: Undo) -> Self {
+    pub(super) fn from_hyper(
+        mut error: TrySendError<Request<B>>,
+        undo: Undo,
+        taken: Option<Taken>,
+    ) -> Self {
         let request = error.take_message();
-        let error = RequestError(error.into_error());
+        let error = error.into_error();
+        let refused_by = taken.and_then(|taken| taken.refused(&error, request.is_some()));
+        let error = RequestError { error, refused_by };
         Self(match request {
             Some(request) => Kind::Unsent(Box::new(Unsent::new(undo.apply(request), error))),
             None => Kind::Failed(error),
@@ -96,8 +103,9 @@ pub struct ConnectionClosed {
 enum How {
     /// The requests in flight have failed, or may have.
     Failed,
-    /// The requests in flight are in no order, and may go on: the peer has sent a GOAWAY.
-    GoingAway,
+    /// The requests in flight are in no order, and may go on: the peer has sent a GOAWAY. If that is
+    /// all, with what became of them.
+    GoingAway(Option<Arc<Progress>>),
     /// The last request was answered, nothing has failed: they go on to the next connection.
     Well(Arc<Heir>),
 }
@@ -109,8 +117,8 @@ impl ConnectionClosed {
     }
 
     /// The requests in flight are in no order, and may go on: the peer has sent a GOAWAY.
-    pub(super) fn going_away(self) -> Self {
-        let how = How::GoingAway;
+    pub(super) fn going_away(self, well: Option<Arc<Progress>>) -> Self {
+        let how = How::GoingAway(well);
         Self { how, ..self }
     }
 
@@ -140,14 +148,22 @@ impl ConnectionClosed {
 
     /// Whether a new request must not go past those in flight.
     pub(crate) fn is_ordered(&self) -> bool {
-        !matches!(self.how, How::GoingAway)
+        !matches!(self.how, How::GoingAway(_))
     }
 
     /// If it has ended well: who goes on to the next one.
     pub(crate) fn heir(&self) -> Option<&Heir> {
         match &self.how {
             How::Well(heir) => Some(heir),
-            How::Failed | How::GoingAway => None,
+            How::Failed | How::GoingAway(_) => None,
+        }
+    }
+
+    /// If it is one of HTTP/2 that has ended well: what became of its requests.
+    pub(crate) fn refused_by(&self) -> Option<&Arc<Progress>> {
+        match &self.how {
+            How::GoingAway(well) => well.as_ref(),
+            How::Failed | How::Well(_) => None,
         }
     }
 }
@@ -167,12 +183,21 @@ impl Error for ConnectionClosed {
 /// hyper's error about one request. (On its own, hyper's error may also be one of the connection,
 /// which proves less; so it is with a GOAWAY, see the [module](crate::http::connection).)
 #[derive(Debug)]
-pub struct RequestError(hyper::Error);
+pub struct RequestError {
+    error: hyper::Error,
+    /// Of a connection that has ended well.
+    refused_by: Option<Arc<Progress>>,
+}
 
 impl RequestError {
     /// hyper's error.
     pub fn get_ref(&self) -> &hyper::Error {
-        &self.0
+        &self.error
+    }
+
+    /// If a connection that has ended well did not take the request: that one.
+    pub(crate) fn refused_by(&self) -> Option<&Arc<Progress>> {
+        self.refused_by.as_ref()
     }
 }
 
@@ -184,6 +209,6 @@ impl fmt::Display for RequestError {
 
 impl Error for RequestError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.0)
+        Some(&self.error)
     }
 }

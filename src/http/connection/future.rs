@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::flight::Flight;
 use super::form::Undo;
+use super::progress::Taken;
 use super::queue::Queue;
 use super::{ConnectionClosed, SendError};
 
@@ -17,6 +18,8 @@ use super::{ConnectionClosed, SendError};
 pub(super) struct Sending<B> {
     future: Pin<Box<dyn Future<Output = Sent<B>> + Send>>,
     undo: Undo,
+    /// Of an HTTP/2 connection.
+    taken: Option<Taken>,
 }
 
 type Sent<B> = Result<Response<Incoming>, TrySendError<Request<B>>>;
@@ -27,12 +30,29 @@ pub(super) type Answer<B> = Result<Response<Incoming>, SendError<B>>;
 impl<B> Sending<B> {
     pub(super) fn new(future: impl Future<Output = Sent<B>> + Send + 'static, undo: Undo) -> Self {
         let future = Box::pin(future);
-        Self { future, undo }
+        let taken = None;
+        Self {
+            future,
+            undo,
+            taken,
+        }
+    }
+
+    pub(super) fn taken(mut self, taken: Taken) -> Self {
+        self.taken = Some(taken);
+        self
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer<B>> {
         let sent = ready!(self.future.as_mut().poll(cx));
-        Poll::Ready(sent.map_err(|error| SendError::from_hyper(error, self.undo.take())))
+        let taken = self.taken.take();
+        Poll::Ready(match sent {
+            Ok(answer) => {
+                taken.into_iter().for_each(Taken::answered);
+                Ok(answer)
+            }
+            Err(error) => Err(SendError::from_hyper(error, self.undo.take(), taken)),
+        })
     }
 }
 

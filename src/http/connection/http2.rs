@@ -10,6 +10,7 @@ use tower_service::Service;
 
 use super::form::Undo;
 use super::future::Sending;
+use super::progress::Progress;
 use super::{ConnectionClosed, ResponseFuture, SendError};
 
 /// An HTTP/2 connection. All clones share it.
@@ -29,6 +30,7 @@ struct State<B> {
     sender: Option<SendRequest<B>>,
     /// What ended the connection.
     cause: Option<Arc<hyper::Error>>,
+    progress: Arc<Progress>,
 }
 
 impl<B> Shared<B> {
@@ -57,19 +59,22 @@ impl<B> State<B> {
     }
 
     fn closed(&self) -> ConnectionClosed {
-        ConnectionClosed::new(self.cause.clone()).going_away()
+        ConnectionClosed::new(self.cause.clone()).going_away(self.progress.well())
     }
 }
 
 impl<B> Http2Connection<B> {
     /// The connection, and the task that drives it.
     pub(super) fn new<F>(sender: SendRequest<B>, connection: F) -> (Self, Driver<F, B>) {
+        let progress = Arc::<Progress>::default();
         let shared = Arc::new(Shared(Mutex::new(State {
             sender: Some(sender),
             cause: None,
+            progress: progress.clone(),
         })));
         let driver = Driver {
             connection: Box::pin(connection),
+            progress,
             shared: Arc::downgrade(&shared),
         };
         (Self { shared }, driver)
@@ -103,8 +108,9 @@ where
             return ResponseFuture::failed(SendError::unsent(request, state.closed()));
         };
         let sending = sender.try_send_request(request);
+        let taken = state.progress.take();
         drop(state);
-        ResponseFuture::sent(Sending::new(sending, Undo::default()))
+        ResponseFuture::sent(Sending::new(sending, Undo::default()).taken(taken))
     }
 }
 
@@ -127,6 +133,7 @@ impl<B> fmt::Debug for Http2Connection<B> {
 /// The connection's task.
 pub(super) struct Driver<F, B> {
     connection: Pin<Box<F>>,
+    progress: Arc<Progress>,
     /// Not kept by the task: without it the connection ends by itself.
     shared: Weak<Shared<B>>,
 }
@@ -147,6 +154,9 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let result = ready!(self.connection.as_mut().poll(cx));
+        if result.is_ok() {
+            self.progress.end_well();
+        }
         self.close(result.err());
         Poll::Ready(())
     }

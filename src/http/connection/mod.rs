@@ -58,10 +58,16 @@
 //! was announced, they go on even if the body has broken off, which its reader hears.) Where a request
 //! was in flight, or none was answered, it is a failure, and the layer's backoff limits the attempts.
 //!
-//! With HTTP/2 there is no such hand-over. Those above the last stream of a GOAWAY are failures, provably not
-//! sent, and if the next connection ends so too, the link is down and backs off. With one request at a time,
-//! or a server that answers all that it has taken, nobody notices; where a server goes away after each answer
-//! and 50 wait for one, it takes seconds.
+//! With HTTP/2 there is no such hand-over: those above the last stream of a GOAWAY, and those that come too
+//! late for the connection, are failures, provably not sent, which the layer replays at once. A server may go
+//! away after a few requests on each connection (nginx's `keepalive_requests`) and refuse all the others
+//! that are there: as long as each connection takes some, that is no outage, and they are replayed again.
+//! It counts who was answered or waits for an answer, and that the GOAWAY says no error. Where a connection
+//! has taken nothing, or nothing that did not fail with it, the next failure is the second one, and the link
+//! is down. Each of these replays is an attempt, for [`max_attempts`](crate::RetryOnConnErr::max_attempts) and
+//! the [`budget`](crate::RetryOnConnErr::budget) too. There are the more of them the fewer requests a connection
+//! takes: for each request of 50 callers, 1.1 to 1.3 attempts behind an nginx that takes 100, two to five where
+//! it takes 10, and 35 where it takes one.
 //!
 //! Where the peer has set a limit of concurrent streams and all are in use, hyper (as of 1.12) gives the
 //! oldest request that waits to h2 all the same, which sends it when there is room. If the connection ends
@@ -102,6 +108,7 @@ mod form;
 mod future;
 mod http1;
 mod http2;
+mod progress;
 mod queue;
 mod serial;
 
@@ -111,3 +118,4 @@ pub use executor::{Executor, Task};
 pub use future::ResponseFuture;
 pub use http1::Http1Connection;
 pub use http2::Http2Connection;
+pub(crate) use progress::Progress;
