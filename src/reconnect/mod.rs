@@ -62,6 +62,10 @@
 //!   line of defence. It errs on the safe side: a good connection that is dropped costs one
 //!   connect, and the calls in flight on it are not disturbed.)
 //!
+//! - The runtime of the caller who connects runs on, or is dropped, where callers are on several: one that
+//!   is kept and does not run (a `block_on` now and then) has the attempt's sockets and timers, and the
+//!   connection's task, and all wait for it.
+//!
 //! - Its calls finish without it: when the last handle of the `Reconnect` goes, so does its clone of the
 //!   connection, and a call in flight has nothing but the connection's own future. (This crate's TCP
 //!   client and HTTP connections are made so.)

@@ -18,7 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_util::codec::LengthDelimitedCodec;
 use tower::{BoxError, Service, service_fn};
 use tower_conn_retry::http::connection::Http1Connect;
-use tower_conn_retry::{Reconnect, tcp};
+use tower_conn_retry::{Outlook, Reconnect, classify, tcp};
 
 use crate::mock::Conn;
 
@@ -161,4 +161,28 @@ fn a_connection_of_a_runtime_that_is_gone_is_replaced_within_the_call() {
         let answer = runtime().block_on(http.call(http::Request::default()));
         assert_eq!(answer.unwrap().status(), 204);
     }
+}
+
+/// They fail, and are not left waiting.
+#[test]
+fn calls_in_flight_on_a_connection_of_a_runtime_that_is_gone_end() {
+    fn ends<S, Req>(mut service: S, request: impl Fn() -> Req)
+    where
+        S: Service<Req, Error = BoxError>,
+        S::Response: Debug,
+    {
+        let (first, second) = (runtime(), runtime());
+        first.block_on(service.call(request())).unwrap();
+        let mut call = Box::pin(service.call(request()));
+        second.block_on(poll_fn(|cx| {
+            assert!(call.as_mut().poll(cx).is_pending());
+            Poll::Ready(())
+        }));
+        drop(first);
+        let error = second.block_on(call).unwrap_err();
+        let found = classify(&*error).unwrap();
+        assert_eq!(found.outlook(), Outlook::Transient, "{error:?}");
+    }
+    ends(tcp_client(), || Bytes::from_static(b"a"));
+    ends(http_client(None), http::Request::default);
 }
