@@ -45,14 +45,14 @@ where
 }
 
 /// For what is left of a dead runtime, the first time.
-fn once<F: Future<Output = io::Result<()>>>(
+fn once<F>(
     dies: fn() -> F,
 ) -> (
     impl Service<(), Response = Conn, Error = io::Error, Future: Send>,
     Arc<AtomicUsize>,
 )
 where
-    F: Send + 'static,
+    F: Future<Output = io::Result<()>> + Send + 'static,
 {
     let attempts = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&attempts);
