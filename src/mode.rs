@@ -23,6 +23,11 @@ pub trait Mode<Req>: sealed::Sealed {
     #[doc(hidden)]
     fn unsent(_: &mut Self::State) {}
 
+    /// Another attempt of the call begins, of this number.
+    #[doc(hidden)]
+    #[inline]
+    fn replays(_: &mut Self::State, _attempt: u32) {}
+
     /// No call is taken any more.
     #[doc(hidden)]
     #[inline]

@@ -36,6 +36,25 @@ use crate::{
 ///
 /// Dropping the response's future is safe at any time: its attempt is cancelled, its place in the
 /// backlog is free at once, and a probe passes on to the next in line.
+///
+/// # If it is no `Service`
+///
+/// "The method `ready` exists, but its trait bounds were not satisfied: `ConnRetry<…>: Service<_>`" is all that
+/// the compiler says of a method. Asked like this it says why, and what to do:
+///
+/// ```
+/// # use tower::{ServiceBuilder, service_fn};
+/// # use tower_conn_retry::RetryOnConnErr;
+/// fn is_service<Req>(_: &impl tower::Service<Req>) {}
+///
+/// # let client = service_fn(|text: String| async { Ok::<_, std::io::Error>(text) });
+/// let client = ServiceBuilder::new().layer(RetryOnConnErr).service(client);
+/// is_service::<String>(&client); // or whatever your requests are
+/// ```
+///
+/// In most cases the request is not [`Replayable`](crate::Replayable), because a feature is missing (`reqwest`,
+/// `http`), because its body is not `Clone` (`ReplayBodyLayer` makes it so), or because
+/// it is a type of your own ([`clone_requests`](crate::RetryOnConnErr::clone_requests)).
 pub struct ConnRetry<S, P = crate::DefaultPolicy, R = crate::ByTrait, M = Inline> {
     inner: S,
     /// What the inner `poll_ready` said.

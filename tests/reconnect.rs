@@ -9,5 +9,7 @@ mod connections;
 mod expiry;
 #[path = "reconnect/mock.rs"]
 mod mock;
+#[path = "reconnect/runtimes.rs"]
+mod runtimes;
 #[path = "reconnect/single_flight.rs"]
 mod single_flight;

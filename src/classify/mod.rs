@@ -287,6 +287,7 @@ mod ureq;
 mod walk;
 
 pub use conn_error::{ConnError, ConnErrorKind, Outlook, Sent};
+pub(crate) use text::Text;
 #[cfg(feature = "tcp")]
 pub(crate) use walk::walk_connecting;
 pub(crate) use walk::{Recognizer, cast, steps, walk};

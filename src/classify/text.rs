@@ -3,7 +3,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// An error's own text, on the stack. Only for errors of other people's making that say in no other
 /// way what they are. To write it is foreign code, which may panic: then there is none.
-pub(super) struct Text {
+pub(crate) struct Text {
     bytes: [u8; SIZE],
     len: usize,
 }
@@ -17,7 +17,7 @@ impl Text {
     };
 
     /// `None` if it is longer than what is looked for, or can't be written.
-    pub(super) fn of<T: fmt::Display + ?Sized>(shown: &T) -> Option<Self> {
+    pub(crate) fn of<T: fmt::Display + ?Sized>(shown: &T) -> Option<Self> {
         let mut text = Self::EMPTY;
         let written = catch_unwind(AssertUnwindSafe(|| write!(text, "{shown}")));
         written.ok()?.ok()?;
@@ -59,7 +59,7 @@ impl Text {
         }
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 }

@@ -298,9 +298,15 @@ where
         self.more.slow().ready_with(service);
     }
 
+    /// The number of the attempt in flight, or on its way.
+    pub(super) fn attempt(&self) -> u32 {
+        let slow = self.more.if_slow();
+        slow.map_or(0, |slow| slow.attempts).saturating_add(1)
+    }
+
     /// Calls the service, which is ready.
     fn start_attempt(&mut self, mut service: S) -> Result<S::Future, Error> {
-        let attempt = self.more.slow().attempts.saturating_add(1);
+        let attempt = self.attempt();
         // It may have changed its mind while it waited.
         let may = attempt == 1 || self.kept.as_ref().is_some_and(R::can_replay);
         let Some(mut request) = self.next_request().filter(|_| may) else {

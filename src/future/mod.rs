@@ -293,7 +293,7 @@ where
         mut seen: Option<Poll<S::Error>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<S::Response, Error>> {
-        let (mut attempt, mut call, _) = self.parts();
+        let (mut attempt, mut call, state) = self.parts();
         loop {
             let in_flight = attempt.as_mut().as_pin_mut();
             if let (None, Some(in_flight)) = (&seen, in_flight) {
@@ -319,6 +319,7 @@ where
                 call.failed(error, true)?;
             }
             let another = ready!(call.poll_attempt(cx))?;
+            M::replays(state, call.attempt());
             attempt.set(Some(another));
         }
     }

@@ -67,6 +67,12 @@ impl<Req: Send + 'static> Mode<Req> for Outbox<Req> {
         state.set_maybe_sent(false);
     }
 
+    fn replays(state: &mut Deferral<Req>, attempt: u32) {
+        if let Some(guard) = &mut state.guard {
+            guard.attempts = attempt;
+        }
+    }
+
     fn is_closed(&self) -> bool {
         self.shared.is_closed()
     }

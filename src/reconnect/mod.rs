@@ -34,7 +34,8 @@
 //!   one. There is no delay between attempts: that is the business of the retry layer above.
 //! - **Nobody is held up by another caller.** Any caller that is polled drives the attempt;
 //!   dropping one, or not polling it any more, leaves it to the others. If all of them are dropped
-//!   the attempt is kept for the next call.
+//!   the attempt is kept for the next call. If the runtime is gone on which it was begun, or if it
+//!   panics and another caller has begun it, a new one takes its place at once.
 //! - **Order.** Callers that waited get the connection, and room on one that is busy, first come,
 //!   first served, unless one is not polled within 20 ms; it loses its place then. (So where several wait, a tokio runtime with its timer is needed.) When the connection is there and ready, [`call`](tower_service::Service::call)
 //!   itself hands the request over.
@@ -61,6 +62,10 @@
 //!   line of defence. It errs on the safe side: a good connection that is dropped costs one
 //!   connect, and the calls in flight on it are not disturbed.)
 //!
+//! - The runtime of the caller who connects runs on, or is dropped, where callers are on several: one that
+//!   is kept and does not run (a `block_on` now and then) has the attempt's sockets and timers, and the
+//!   connection's task, and all wait for it.
+//!
 //! - Its calls finish without it: when the last handle of the `Reconnect` goes, so does its clone of the
 //!   connection, and a call in flight has nothing but the connection's own future. (This crate's TCP
 //!   client and HTTP connections are made so.)
@@ -81,6 +86,7 @@ mod line;
 mod pending;
 mod service;
 mod shared;
+mod shutdown;
 mod waiter;
 mod waiters;
 

@@ -304,7 +304,7 @@ where
                 shared: self,
                 attempt: Some(attempt),
             };
-            match turn.poll() {
+            match turn.poll(&mut waiter.begun) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => {
@@ -328,15 +328,15 @@ where
     M::Error: Into<BoxError>,
     T: Clone,
 {
-    fn poll(&mut self) -> Poll<Result<(), SharedError>> {
+    fn poll(&mut self, begun: &mut u32) -> Poll<Result<(), SharedError>> {
         let Some(attempt) = &mut self.attempt else {
             return Poll::Pending;
         };
         let waiters = &self.shared.waiters;
         let waker = Waker::from(Arc::clone(waiters));
         let polled = attempt
-            .poll(&mut Context::from_waker(&waker))
-            .map_err(|error| SharedError::from(error.into()));
+            .poll(begun, &mut Context::from_waker(&waker))
+            .map_err(SharedError::from);
 
         let mut state = self.shared.lock();
         state.attempt = self.attempt.take();

@@ -14,6 +14,8 @@ pub(super) struct Waiter<M: Service<T>, T> {
     shared: Arc<Shared<M, T>>,
     pub(super) place: Option<u64>,
     pub(super) joined: bool,
+    /// How many attempts it has begun.
+    pub(super) begun: u32,
     /// Runs while it lets others go first.
     pub(super) patience: Option<Patience>,
 }
@@ -58,6 +60,7 @@ impl<M: Service<T>, T> Waiter<M, T> {
             shared: Arc::clone(shared),
             place,
             joined: false,
+            begun: 0,
             patience: None,
         }
     }
@@ -68,6 +71,7 @@ impl<M: Service<T>, T> Waiter<M, T> {
             shared: Arc::clone(shared),
             place: Some(place),
             joined: false,
+            begun: 0,
             patience: None,
         }
     }

@@ -29,7 +29,10 @@ pub struct Renew<S, F> {
 impl<S: Clone, F: Fn() -> S> Renew<S, F> {
     /// Makes the client now, and again when one of its connections broke.
     ///
-    /// `make` is called in the midst of a call: it should neither block nor wait. The callers that
+    /// `make` has to make another client: clones of one share its pool, so to clone one that is there changes
+    /// nothing.
+    ///
+    /// It is called in the midst of a call: it should neither block nor wait. The callers that
     /// need the new client wait while it runs; it must not use this service.
     pub fn new(make: F) -> Self {
         let client = make();

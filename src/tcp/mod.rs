@@ -53,6 +53,12 @@
 //! [not sent](crate::Sent::No); see [`Error::sent`]. Answers that had arrived before the break are
 //! still handed out.
 //!
+//! Where the stream ends within an answer, the codec's `decode_eof` has the last word. That of `tokio_util`'s
+//! `LinesCodec` takes what has come of a line for all of it, so that an answer that was cut off, by a server
+//! that was killed, passes for a whole one. Where a part must not pass, use frames that tell their length, or a
+//! codec whose `decode_eof` fails there: the connection is closed then, and the request is replayed if it may
+//! be.
+//!
 //! # Silence
 //!
 //! | what has gone silent | is noticed by |

@@ -178,6 +178,29 @@ async fn one_that_has_had_all_its_attempts_does_not_move() {
     assert_eq!(peer.attempts(), [1]);
 }
 
+/// Nor does one whose immediate replay is in flight, and each replay is told with its number.
+#[tokio::test(start_paused = true)]
+async fn the_attempts_of_one_that_moves_are_counted_on() {
+    for (most, sent) in [(2, 2), (3, 3)] {
+        let peer = Peer::that(Does::FailAfter(SECOND, io::ErrorKind::ConnectionReset));
+        let (outbox, replays) = (surviving(), Replays::default());
+        let layer = steady().max_attempts(most).observer(replays.clone());
+        let service = layer.outbox(outbox.clone()).layer(peer.client());
+        let broken = send(&service, message(1));
+        settle().await;
+        peer.now_does(Does::Hang);
+        pass(SECOND).await;
+        assert_eq!(peer.attempts(), [1, 1]);
+        peer.now_does(Does::Answer);
+        broken.abort();
+        broken.await.unwrap_err();
+        outbox.flush().await;
+        assert_eq!(peer.attempts().len(), sent);
+        assert_eq!(outbox.dead_letters().len(), 3 - sent);
+        assert_eq!(*replays.0.lock().unwrap(), [2, 3][..sent - 1]);
+    }
+}
+
 /// A body that may be used up.
 #[derive(Clone)]
 struct Stream {

@@ -1,3 +1,4 @@
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, mpsc};
@@ -78,6 +79,50 @@ fn a_panic_while_connecting_is_one_callers_panic() {
     assert!(b.is_pending());
     attempts.next().send(Ok(Conn::new(2))).ok().unwrap();
     assert_eq!(b.answer(), 2);
+}
+
+/// As what it has of a dropped runtime does.
+#[test]
+fn a_panic_of_an_attempt_that_another_caller_began_is_nobodys_but_not_without_end() {
+    let (mut service, attempts) = reconnect();
+    let mut a = Task::new(service.call("a"));
+    let mut b = Task::new(service.call("a"));
+    assert!(a.is_pending() && b.is_pending());
+    drop(attempts.next());
+    assert!(b.is_pending());
+    drop(attempts.next());
+    assert!(a.is_woken() && b.is_woken());
+    assert!(catch_unwind(AssertUnwindSafe(|| b.poll())).is_err());
+    assert!(a.is_pending());
+    attempts.next().send(Ok(Conn::new(3))).ok().unwrap();
+    assert_eq!(a.answer(), 3);
+    assert_eq!(attempts.len(), 0);
+}
+
+/// What is left of it panics again when it is dropped.
+#[test]
+fn a_panic_while_the_rest_of_a_failed_attempt_is_dropped_harms_nobody() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("panicked on purpose");
+        }
+    }
+    let mut number = 0;
+    let mut service = Reconnect::new(service_fn(move |()| {
+        number += 1;
+        let bomb = (number < 3).then(|| Bomb);
+        poll_fn(move |_| match &bomb {
+            Some(_) => panic!("panicked on purpose"),
+            None => Poll::Ready(Ok::<_, Fault>(Conn::new(number))),
+        })
+    }));
+    let mut a = Task::new(service.call("a"));
+    let mut b = Task::new(service.call("a"));
+    assert!(catch_unwind(AssertUnwindSafe(|| a.poll())).is_err());
+    assert!(catch_unwind(AssertUnwindSafe(|| b.poll())).is_err());
+    drop((a, b));
+    assert_eq!(Task::new(service.call("a")).answer(), 3);
 }
 
 type Call = Pin<Box<dyn Future<Output = Result<usize, BoxError>> + Send>>;
