@@ -45,7 +45,10 @@
 //!   If the connection turns out dead before it took the request, a new one is made within the same
 //!   call, once. Only where others were waiting for answers on that connection, and have not heard of
 //!   its end yet or have failed while this call waited, it fails with them,
-//!   [not sent](crate::Sent::No): it would go past them otherwise.
+//!   [not sent](crate::Sent::No): it would go past them otherwise. Known weakness: a replay at once may come
+//!   before they have heard, too, and fail in the same way. The layer above then takes one broken connection
+//!   for an outage, waits a step of its backoff, and `max_attempts(2)` is used up. That is rare, but not where
+//!   a server closes often under callers that wait for room (`max_in_flight(1)` of the TCP client).
 //! - **A connection that ends well is no failure.** An HTTP/1.1 connection (feature `hyper-conn`) that was
 //!   closed after an answer hands back the requests that wait on it. They go on to a new one, in their
 //!   order and before all who come later; so does one that was handed over as it ended. That can't go on for ever: each of these connections has answered
