@@ -87,6 +87,7 @@ impl<S: Service<Req>, Req, P, R, M: Mode<Req>> ResponseFuture<S, Req, P, R, M> {
             shared,
             id,
             kept,
+            // Not `NOTHING`, which would be copied from where the constant is.
             more: Rare::new(More::Clock(Clock::Stopped)),
             state,
             model: PhantomData,
@@ -232,6 +233,7 @@ where
     #[inline]
     fn answered(mut self: Pin<&mut Self>) {
         let mut this = self.as_mut().project();
+        // Looked at before the attempt is dropped, so that it is not read twice.
         if let Some(request) = this.kept {
             this.attempt.set(None);
             this.shared.table.answered_at_once::<Req, R>(request);
