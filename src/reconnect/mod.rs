@@ -79,11 +79,15 @@
 //! is dropped, but one that is not polled any more holds up all who wait with it, so this is not
 //! built on it.
 
+mod alarm;
 mod attempt;
+mod calls;
 mod closed;
 mod future;
+mod hearing;
 #[cfg_attr(not(feature = "hyper-conn"), allow(dead_code))]
 mod heirs;
+mod lease;
 mod life;
 mod line;
 mod pending;
