@@ -1,9 +1,9 @@
 //! Those who find a connection dead while others, who came before them, have not heard of it yet.
 //!
 //! A new connection made now would take them past the others, who may be about to fail and to be sent
-//! again. So they wait until the others have heard: their futures have ended, or were dropped. If one of
-//! them has failed, they fail too, which leaves the order to the layer above; and since all have heard,
-//! what it replays finds nobody to wait for. Otherwise they go on, in the order of their calls.
+//! again. So they wait until the others have heard: their futures have ended, or were dropped. As soon as
+//! one of those has failed, they fail too, which leaves the order to the layer above; what that replays
+//! does not wait here. If none has failed they go on, in the order of their calls.
 //!
 //! It takes no longer than [`HEARING`] from the connection's death on, however many wait and for whom:
 //! somebody may never be polled again.
@@ -48,12 +48,9 @@ impl Hearing {
     /// Ready with nothing when it may go on to a new connection.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<NotSent>> {
         let died = self.place.line().died();
-        let elders = self.place.elders(cx);
-        match elders {
+        match self.place.elders(cx) {
             Elders {
-                have_heard: true,
-                have_failed: true,
-                ..
+                have_failed: true, ..
             } => return Poll::Ready(self.error.take()),
             Elders {
                 have_heard: true,

@@ -31,6 +31,13 @@ struct List {
     died: Option<Instant>,
 }
 
+impl List {
+    fn take_wakers(&mut self) -> Vec<Waker> {
+        let wakers = self.places.values_mut().filter_map(Option::take);
+        wakers.collect()
+    }
+}
+
 /// What is known of those who came before, on a connection that is dead.
 pub(super) struct Elders {
     /// No call is in flight: who was has been answered, has failed or has gone.
@@ -50,15 +57,21 @@ impl Line {
     pub(super) fn calls_end(&self) {
         let mut list = self.list();
         list.calls -= 1;
-        let wakers = list.places.values_mut().filter_map(Option::take);
-        let wakers: Vec<Waker> = wakers.collect();
+        let wakers = list.take_wakers();
         drop(list);
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// So do those who wait for others to hear.
     pub(super) fn call_failed(&self) {
-        self.failed.store(true, Ordering::Release);
-        self.died();
+        if self.failed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let mut list = self.list();
+        list.died.get_or_insert_with(Instant::now);
+        let wakers = list.take_wakers();
+        drop(list);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     pub(super) fn has_failed_calls(&self) -> bool {
@@ -141,8 +154,8 @@ impl Place {
         Poll::Ready(())
     }
 
-    /// Those who came before it, on a connection that is dead. It is woken when they have heard, and when
-    /// one who waits gives up its place and this one is the first.
+    /// Those who came before it, on a connection that is dead. It is woken when one of them has failed, when
+    /// all have heard, and when it is the first of those who wait.
     pub(super) fn elders(&self, cx: &mut Context<'_>) -> Elders {
         let waker = cx.waker().clone();
         let mut list = self.line.list();
