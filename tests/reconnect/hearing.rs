@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use tower::{Layer, Service, ServiceExt};
+use tower_conn_retry::reconnect::ResponseFuture;
 use tower_conn_retry::{
-    BoxError, ConnError, ConnErrorKind, ConnRetry, DefaultPolicy, Error, NotSent, Reconnect,
-    RetryOnConnErr, Unsent,
+    ConnError, ConnErrorKind, ConnRetry, DefaultPolicy, Error, NotSent, Reconnect, RetryOnConnErr,
+    Unsent,
 };
 
 use crate::mock::{Attempts, Conn, Fault, Maker, Task, reconnect};
@@ -15,17 +16,13 @@ use crate::mock::{Attempts, Conn, Fault, Maker, Task, reconnect};
 const HEARING: Duration = Duration::from_millis(20);
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// A connection, on which one call waits for its answer and others for room.
+type Call = Task<ResponseFuture<Maker, (), &'static str>>;
+
+/// A dead connection, on which one call waits for its answer and others for room.
 fn busy<const N: usize>(
     first: &'static str,
     others: [&'static str; N],
-) -> (
-    Reconnect<Maker>,
-    Attempts,
-    Conn,
-    Task<impl Future<Output = Result<usize, BoxError>>>,
-    [Task<impl Future<Output = Result<usize, BoxError>>>; N],
-) {
+) -> (Reconnect<Maker>, Attempts, Call, [Call; N]) {
     let (mut service, attempts) = reconnect();
     let mut first = Task::new(service.call(first));
     let conn = Conn::new(1);
@@ -38,7 +35,7 @@ fn busy<const N: usize>(
         assert!(other.is_pending());
     }
     conn.die();
-    (service, attempts, conn, first, others)
+    (service, attempts, first, others)
 }
 
 /// Under the layer, where two attempts are all.
@@ -156,7 +153,7 @@ async fn the_replay_of_who_has_heard_is_not_refused() {
 /// Nobody has failed, so nobody fails. They go on in the order of their calls, whoever is polled first.
 #[tokio::test(start_paused = true)]
 async fn when_the_older_one_is_dropped_all_go_on_in_order() {
-    let (mut service, attempts, _conn, older, waiting) = busy("hang", ["a", "b", "c"]);
+    let (mut service, attempts, older, waiting) = busy("hang", ["a", "b", "c"]);
     let new = Task::new(service.call("d"));
     let mut calls: Vec<_> = waiting.into_iter().collect();
     let mut new = [new];
@@ -195,7 +192,7 @@ async fn when_the_older_one_is_dropped_all_go_on_in_order() {
 /// The first of those who wait may be dropped, too.
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_one_that_waits_is_woken_when_that_one_is_dropped() {
-    let (mut service, attempts, _conn, older, [mut first]) = busy("hang", ["a"]);
+    let (mut service, attempts, older, [mut first]) = busy("hang", ["a"]);
     let mut second = Task::new(service.call("b"));
     assert!(first.is_pending());
     assert!(second.is_pending());
@@ -213,7 +210,7 @@ async fn who_waits_for_one_that_waits_is_woken_when_that_one_is_dropped() {
 /// All fail once, with their requests; what is called then finds nobody to wait for.
 #[tokio::test(start_paused = true)]
 async fn when_the_older_one_has_failed_all_fail_once() {
-    let (mut service, attempts, _conn, mut older, mut waiting) = busy("break", ["a", "b"]);
+    let (mut service, attempts, mut older, mut waiting) = busy("break", ["a", "b"]);
     for call in &mut waiting {
         assert!(call.is_pending());
     }
@@ -234,7 +231,7 @@ async fn when_the_older_one_has_failed_all_fail_once() {
 /// However many wait, for whomever: it is `HEARING` in all.
 #[tokio::test(start_paused = true)]
 async fn who_does_not_hear_and_who_does_not_come_hold_up_the_others_once() {
-    let (mut service, attempts, _conn, older, stalled) = busy("hang", ["a", "b"]);
+    let (mut service, attempts, older, stalled) = busy("hang", ["a", "b"]);
     let mut third = Task::new(service.call("c"));
     assert!(third.is_pending());
     sleep(HEARING / 2).await;
