@@ -7,6 +7,8 @@ mod cancel;
 mod connections;
 #[path = "reconnect/expiry.rs"]
 mod expiry;
+#[path = "reconnect/hearing.rs"]
+mod hearing;
 #[path = "reconnect/mock.rs"]
 mod mock;
 #[path = "reconnect/runtimes.rs"]

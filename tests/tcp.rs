@@ -9,6 +9,8 @@ mod by_id;
 #[cfg(feature = "tls")]
 #[path = "tcp/client_certificate.rs"]
 mod client_certificate;
+#[path = "tcp/closing.rs"]
+mod closing;
 #[path = "tcp/connect.rs"]
 mod connect;
 #[path = "tcp/dns.rs"]

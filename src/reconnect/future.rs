@@ -6,9 +6,10 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::line::Generation;
+use super::calls::Generation;
+use super::lease::Lease;
 use super::pending::{Called, POLLED_AGAIN, Pending};
-use super::shared::{Lease, Shared};
+use super::shared::Shared;
 use crate::{BoxError, classify};
 
 pin_project! {

@@ -1,98 +1,128 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
-use tokio::time::{Sleep, sleep};
-use tower_service::Service;
+use tokio::time::{Instant, Sleep, sleep};
 
-use super::life::Life;
-use super::shared::{PATIENCE, Shared};
+use super::shared::PATIENCE;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
-/// One of these for each connection; all of its calls hold it, so that it also tells whether there
-/// are any.
-pub(super) type Generation<M, T> = Arc<Calls<M, T>>;
-
-/// The calls of a connection.
-pub(super) struct Calls<M: Service<T>, T> {
-    pub(super) life: Life,
-    /// Where it is handed out, so that a call need not hold that as well.
-    shared: Weak<Shared<M, T>>,
-    failed: AtomicBool,
-    /// How many wait in line, so that the usual case takes no lock.
-    waiting: AtomicUsize,
-    line: Mutex<Line>,
-}
-
-/// Those who wait for the connection to be ready, in the order of their calls.
+/// Those who wait for a connection to be ready, in the order of their calls; one for each connection.
 ///
 /// A connection makes room for them in that order, but it is not in that order that they are polled,
 /// and a new call may find room that was made since.
 #[derive(Default)]
-struct Line {
-    places: BTreeMap<u64, Option<Waker>>,
-    next: u64,
+pub(super) struct Line {
+    failed: AtomicBool,
+    /// How many wait in line, so that the usual case takes no lock.
+    waiting: AtomicUsize,
+    list: Mutex<List>,
 }
 
-impl<M: Service<T>, T> Calls<M, T> {
-    pub(super) fn new(life: Life, shared: &Arc<Shared<M, T>>) -> Self {
-        Self {
-            life,
-            shared: Arc::downgrade(shared),
-            failed: AtomicBool::new(false),
-            waiting: AtomicUsize::new(0),
-            line: Mutex::default(),
-        }
+#[derive(Default)]
+struct List {
+    places: BTreeMap<u64, Option<Waker>>,
+    next: u64,
+    /// It may have calls in flight. (In all but odd cases 1 or 0: see [`Calls`](super::calls::Calls).)
+    calls: usize,
+    /// When somebody first noticed that the connection is dead.
+    died: Option<Instant>,
+}
+
+impl List {
+    fn take_wakers(&mut self) -> Vec<Waker> {
+        let wakers = self.places.values_mut().filter_map(Option::take);
+        wakers.collect()
+    }
+}
+
+/// What is known of those who came before, on a connection that is dead.
+pub(super) struct Elders {
+    /// No call is in flight: who was has been answered, has failed or has gone.
+    pub(super) have_heard: bool,
+    /// Some have failed.
+    pub(super) have_failed: bool,
+    /// Some wait, as this one does.
+    pub(super) wait: bool,
+}
+
+impl Line {
+    pub(super) fn calls_begin(&self) {
+        self.list().calls += 1;
     }
 
-    /// A call failed together with the connection, which is not handed out again.
-    pub(super) fn call_failed(self: &Arc<Self>) {
-        self.failed.store(true, Ordering::Release);
-        // If it has gone, so have all who could be handed the connection.
-        if let Some(shared) = self.shared.upgrade() {
-            shared.retire(self);
-        }
+    /// No call is in flight any more, and there will be none: those who wait for that are woken.
+    pub(super) fn calls_end(&self) {
+        let mut list = self.list();
+        list.calls -= 1;
+        let wakers = list.take_wakers();
+        drop(list);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Those who wait for a connection, unless nobody is left who could make one.
-    pub(super) fn shared(&self) -> Option<Arc<Shared<M, T>>> {
-        self.shared.upgrade()
+    /// So do those who wait for others to hear.
+    pub(super) fn call_failed(&self) {
+        if self.failed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let mut list = self.list();
+        list.died.get_or_insert_with(Instant::now);
+        let wakers = list.take_wakers();
+        drop(list);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     pub(super) fn has_failed_calls(&self) -> bool {
         self.failed.load(Ordering::Acquire)
     }
 
-    /// Nobody waits for the connection to be ready.
-    pub(super) fn is_free(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) == 0
+    /// When it died, as far as is known. If it was not known, that is now.
+    pub(super) fn died(&self) -> Instant {
+        *self.list().died.get_or_insert_with(Instant::now)
     }
 
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn len(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+
+    /// Nobody waits for the connection to be ready.
+    #[inline]
+    pub(super) fn is_free(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Some have not heard yet that it is dead.
+    pub(super) fn is_unheard(&self) -> bool {
+        let list = self.list();
+        list.calls > 0 || !list.places.is_empty()
+    }
+
+    fn list(&self) -> MutexGuard<'_, List> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A place in the line. Dropping it gives it up.
-pub(super) struct Place<M: Service<T>, T> {
-    calls: Generation<M, T>,
+pub(super) struct Place {
+    line: Arc<Line>,
     number: u64,
     /// Runs while it lets others go first.
     patience: Option<Pin<Box<Sleep>>>,
 }
 
-impl<M: Service<T>, T> Place<M, T> {
+impl Place {
     /// The last place.
-    pub(super) fn join(calls: &Generation<M, T>) -> Self {
-        let mut line = calls.line();
-        let number = line.next;
-        line.next += 1;
-        line.places.insert(number, None);
-        calls.waiting.store(line.places.len(), Ordering::Release);
-        drop(line);
+    pub(super) fn join(line: &Arc<Line>) -> Self {
+        let mut list = line.list();
+        let number = list.next;
+        list.next += 1;
+        list.places.insert(number, None);
+        line.waiting.store(list.places.len(), Ordering::Release);
+        drop(list);
         Self {
-            calls: Arc::clone(calls),
+            line: Arc::clone(line),
             number,
             patience: None,
         }
@@ -103,38 +133,59 @@ impl<M: Service<T>, T> Place<M, T> {
     /// those before it too.
     pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let waker = cx.waker().clone();
-        let mut line = self.calls.line();
-        let first = line.places.first_key_value().map(|(first, _)| *first);
+        let mut list = self.line.list();
+        let first = list.places.first_key_value().map(|(first, _)| *first);
         // Or it has lost its place itself.
         if first.is_none_or(|first| first >= self.number) {
             return Poll::Ready(());
         }
-        let former = line.places.insert(self.number, Some(waker));
-        drop(line);
+        let former = list.places.insert(self.number, Some(waker));
+        drop(list);
         drop(former);
         let patience = self
             .patience
             .get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
         ready!(patience.as_mut().poll(cx));
-        let mut line = self.calls.line();
-        let rest = line.places.split_off(&self.number);
-        let passed = std::mem::replace(&mut line.places, rest);
-        drop(line);
+        let mut list = self.line.list();
+        let rest = list.places.split_off(&self.number);
+        let passed = std::mem::replace(&mut list.places, rest);
+        drop(list);
         passed.into_values().flatten().for_each(Waker::wake);
         Poll::Ready(())
     }
+
+    /// Those who came before it, on a connection that is dead. It is woken when one of them has failed, when
+    /// all have heard, and when it is the first of those who wait.
+    pub(super) fn elders(&self, cx: &mut Context<'_>) -> Elders {
+        let waker = cx.waker().clone();
+        let mut list = self.line.list();
+        let wait = list.places.range(..self.number).next().is_some();
+        let have_heard = list.calls == 0;
+        let former = list.places.insert(self.number, Some(waker));
+        drop(list);
+        drop(former);
+        Elders {
+            have_heard,
+            have_failed: self.line.has_failed_calls(),
+            wait,
+        }
+    }
+
+    pub(super) fn line(&self) -> &Line {
+        &self.line
+    }
 }
 
-impl<M: Service<T>, T> Drop for Place<M, T> {
+impl Drop for Place {
     fn drop(&mut self) {
-        let mut line = self.calls.line();
-        let own = line.places.remove(&self.number);
-        self.calls
+        let mut list = self.line.list();
+        let own = list.places.remove(&self.number);
+        self.line
             .waiting
-            .store(line.places.len(), Ordering::Release);
-        let first = line.places.first_entry();
+            .store(list.places.len(), Ordering::Release);
+        let first = list.places.first_entry();
         let next = first.and_then(|mut first| first.get_mut().take());
-        drop(line);
+        drop(list);
         drop(own);
         if let Some(next) = next {
             next.wake();

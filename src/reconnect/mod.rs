@@ -43,12 +43,12 @@
 //!   that a call on it failed with what [`classify`](crate::classify()) takes for a connection
 //!   error. A late failure on an old connection does not touch its successor.
 //!   If the connection turns out dead before it took the request, a new one is made within the same
-//!   call, once. Only where others were waiting for answers on that connection, and have not heard of
-//!   its end yet or have failed while this call waited, it fails with them,
-//!   [not sent](crate::Sent::No): it would go past them otherwise. Known weakness: a replay at once may come
-//!   before they have heard, too, and fail in the same way. The layer above then takes one broken connection
-//!   for an outage, waits a step of its backoff, and `max_attempts(2)` is used up. That is rare, but not where
-//!   a server closes often under callers that wait for room (`max_in_flight(1)` of the TCP client).
+//!   call, once. Only where others are waiting for answers on that connection, and have not heard of its end
+//!   yet, it would go past them. So it waits until they have. If one of them fails, so does this call,
+//!   [not sent](crate::Sent::No), and leaves the order to the layer above; if they have been answered or
+//!   dropped it goes on, in the order of the calls. After 20 ms it waits no longer for who is not polled, and fails, too,
+//!   if somebody still has not heard. Nobody fails twice of one connection: a replay finds nobody
+//!   to wait for, so that a server that closes often is no outage.
 //! - **A connection that ends well is no failure.** An HTTP/1.1 connection (feature `hyper-conn`) that was
 //!   closed after an answer hands back the requests that wait on it. They go on to a new one, in their
 //!   order and before all who come later; so does one that was handed over as it ended. That can't go on for ever: each of these connections has answered
@@ -79,11 +79,15 @@
 //! is dropped, but one that is not polled any more holds up all who wait with it, so this is not
 //! built on it.
 
+mod alarm;
 mod attempt;
+mod calls;
 mod closed;
 mod future;
+mod hearing;
 #[cfg_attr(not(feature = "hyper-conn"), allow(dead_code))]
 mod heirs;
+mod lease;
 mod life;
 mod line;
 mod pending;

@@ -4,9 +4,12 @@ use std::task::{Context, Poll, ready};
 
 use tower_service::Service;
 
-use super::closed::heir;
-use super::line::{Generation, Place};
-use super::shared::{Lease, Shared};
+use super::calls::Generation;
+use super::closed::{heir, is_ordered};
+use super::hearing::Hearing;
+use super::lease::{Lease, Reservation};
+use super::line::Place;
+use super::shared::Shared;
 use super::waiter::Waiter;
 use crate::{BoxError, NotSent, Unsent};
 
@@ -26,14 +29,14 @@ enum Stage<M: Service<T>, T> {
     Connecting { waiter: Option<Waiter<M, T>> },
     /// Waits until the connection takes the request. The clone is this caller's own.
     Readying {
-        lease: Lease<M, T>,
+        lease: Reservation<M, T>,
         // Keeps the place until the call.
         waiter: Option<Waiter<M, T>>,
         // The same among those who wait until this connection is ready.
-        place: Option<Place<M, T>>,
+        place: Option<Place>,
     },
-    /// Would go past others.
-    Refused { error: Option<NotSent> },
+    /// Would go past others on a new connection.
+    Hearing { hearing: Hearing },
 }
 
 /// A request that was handed over.
@@ -64,8 +67,8 @@ where
 
     pub(super) fn ready(shared: &Arc<Shared<M, T>>, lease: Lease<M, T>, request: Req) -> Box<Self> {
         let stage = Stage::Readying {
-            place: Some(Place::join(&lease.generation)),
-            lease,
+            place: Some(Place::join(&lease.generation.line)),
+            lease: lease.reserve(),
             waiter: None,
         };
         Box::new(Self {
@@ -87,12 +90,12 @@ where
         Req: Send + 'static,
     {
         let heir = heir(error)?;
-        if generation.has_failed_calls() {
+        if generation.line.has_failed_calls() {
             return None;
         }
         let shared = generation.shared()?;
         let request = Unsent::find(error)?;
-        shared.ended_well(generation, heir);
+        shared.ended_well(&generation.line, heir);
         let claimed = heir.claim(&shared.waiters);
         let claimed = claimed.map(|place| Waiter::at(&shared, place));
         let places = claimed.into_iter().chain(waiter);
@@ -111,7 +114,7 @@ where
         match self.stage {
             Stage::Connecting { .. } => "connecting",
             Stage::Readying { .. } => "waiting for readiness",
-            Stage::Refused { .. } => "failed",
+            Stage::Hearing { .. } => "waiting for others",
         }
     }
 }
@@ -120,13 +123,14 @@ impl<M: Service<T>, T> Stage<M, T> {
     /// Goes on to a new connection, unless that would go past others.
     fn connect(shared: &Arc<Shared<M, T>>) -> Self {
         match shared.unheard() {
-            Some(error) => Self::Refused {
-                error: Some(NotSent::new(error)),
-            },
-            None => Self::Connecting {
-                waiter: Some(Waiter::new(shared)),
-            },
+            Some(hearing) => Self::Hearing { hearing },
+            None => Self::go_on(shared),
         }
+    }
+
+    fn go_on(shared: &Arc<Shared<M, T>>) -> Self {
+        let waiter = Some(Waiter::new(shared));
+        Self::Connecting { waiter }
     }
 }
 
@@ -161,7 +165,7 @@ where
                         }
                     };
                     Stage::Readying {
-                        lease,
+                        lease: lease.reserve(),
                         waiter: waiter.take(),
                         place: None,
                     }
@@ -172,8 +176,8 @@ where
                     place,
                 } => {
                     let ready = lease.conn.poll_ready(cx);
-                    if place.is_none() && (ready.is_pending() || !lease.generation.is_free()) {
-                        *place = Some(Place::join(&lease.generation));
+                    if place.is_none() && (ready.is_pending() || !lease.line.is_free()) {
+                        *place = Some(Place::join(&lease.line));
                         *waiter = None;
                     }
                     let Err(error) = ready!(ready) else {
@@ -181,18 +185,19 @@ where
                             ready!(place.poll_turn(cx));
                         }
                         let request = request.take().expect(POLLED_AGAIN);
-                        lease.generation.life.touch();
+                        let generation = lease.begin(shared);
+                        generation.life.touch();
                         return Poll::Ready(Ok(Called {
                             future: lease.conn.call(request),
-                            generation: lease.generation.clone(),
+                            generation,
                             waiter: waiter.take(),
                         }));
                     };
                     let error: BoxError = error.into();
-                    let heir = heir(&*error).filter(|_| !lease.generation.has_failed_calls());
+                    let heir = heir(&*error).filter(|_| !lease.line.has_failed_calls());
                     if let Some(heir) = heir {
                         // Others were first on it, and were answered.
-                        shared.ended_well(&lease.generation, heir);
+                        shared.ended_well(&lease.line, heir);
                         let waiter = waiter.take().unwrap_or_else(|| Waiter::new(shared));
                         *stage = Stage::Connecting {
                             waiter: Some(waiter),
@@ -200,31 +205,38 @@ where
                         continue;
                     }
                     *waiter = None;
-                    *place = None;
                     if lease.fresh {
+                        *place = None;
                         // Made for this call, and dead already: it was the attempt.
-                        let error = shared.stillborn(&lease.generation, error);
+                        let error = shared.stillborn(&lease.line, error);
                         let request = request.take().expect(POLLED_AGAIN);
                         let error = NotSent::new(error).handing_back(request);
                         return Poll::Ready(Err(error.into()));
                     }
-                    if lease.generation.has_failed_calls() {
-                        // They were before it on that connection, and may be again.
+                    if is_ordered(&*error) {
+                        let error = shared.died(&lease.line, error);
+                        let place = place.take().unwrap_or_else(|| Place::join(&lease.line));
+                        let hearing = Hearing::new(place, error);
+                        Stage::Hearing { hearing }
+                    } else {
+                        *place = None;
+                        shared.retire(&lease.line);
+                        if lease.line.has_failed_calls() {
+                            // They were before it on that connection, and may be again.
+                            let request = request.take().expect(POLLED_AGAIN);
+                            let error = NotSent::new(error).handing_back(request);
+                            return Poll::Ready(Err(error.into()));
+                        }
+                        Stage::connect(shared)
+                    }
+                }
+                Stage::Hearing { hearing } => match ready!(hearing.poll(cx)) {
+                    Some(error) => {
                         let request = request.take().expect(POLLED_AGAIN);
-                        let error = NotSent::new(error).handing_back(request);
-                        return Poll::Ready(Err(error.into()));
+                        return Poll::Ready(Err(error.handing_back(request).into()));
                     }
-                    let former = std::mem::replace(stage, Stage::Refused { error: None });
-                    if let Stage::Readying { lease, .. } = former {
-                        shared.fell(lease.generation, error);
-                    }
-                    Stage::connect(shared)
-                }
-                Stage::Refused { error } => {
-                    let error = error.take().expect(POLLED_AGAIN);
-                    let request = request.take().expect(POLLED_AGAIN);
-                    return Poll::Ready(Err(error.handing_back(request).into()));
-                }
+                    None => Stage::go_on(shared),
+                },
             };
         }
     }

@@ -109,12 +109,12 @@ where
             .conn
             .poll_ready(&mut Context::from_waker(Waker::noop()))
         {
-            Poll::Ready(Ok(())) if lease.generation.is_free() => {
+            Poll::Ready(Ok(())) if lease.generation.line.is_free() => {
                 let future = lease.conn.call(request);
                 ResponseFuture::called(future, lease.generation)
             }
             Poll::Ready(Err(error)) => {
-                self.shared.fell(lease.generation, error);
+                self.shared.fell(lease, error);
                 ResponseFuture::connect(&self.shared, request)
             }
             _ => ResponseFuture::ready(&self.shared, lease, request),

@@ -1,4 +1,4 @@
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -6,14 +6,17 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::attempt::Attempt;
+use super::calls::{Calls, Generation};
 use super::closed::{heir, is_ordered};
+use super::hearing::Hearing;
 use super::heirs::Heir;
+use super::lease::Lease;
 use super::life::Limits;
-use super::line::{Calls, Generation};
+use super::line::Line;
 use super::waiter::Waiter;
 use super::waiters::{SharedError, Waiters};
 use crate::sync::{Mutex, MutexGuard};
-use crate::{BoxError, ConnectError};
+use crate::{BoxError, ConnectError, NotSent};
 
 /// For how long at most a caller lets those go first who came before it. They have been woken; but
 /// they may have been dropped without a trace, or never be polled again.
@@ -22,9 +25,6 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(20);
 /// For how long a connection is the one that its waiters waited for. Who comes later finds one like
 /// any other, which may be too old, or long dead.
 const FRESH: Duration = Duration::from_secs(1);
-
-/// For how long a dead connection's calls may take to hear of it, before others go past them.
-const HEARING: Duration = Duration::from_millis(20);
 
 /// What all clones share: the connection, or the one attempt to make it.
 pub(super) struct Shared<M: Service<T>, T> {
@@ -36,7 +36,7 @@ struct State<M: Service<T>, T> {
     live: Option<Live<M, T>>,
     limits: Limits,
     /// The last connection that was found dead.
-    fallen: Option<Fallen<M, T>>,
+    fallen: Option<Fallen>,
     /// `None` while somebody polls it: no lock is held then.
     attempt: Option<Attempt<M, T>>,
 }
@@ -50,22 +50,22 @@ struct Live<M: Service<T>, T> {
 }
 
 impl<M: Service<T>, T> State<M, T> {
-    fn is_live(&self, generation: &Generation<M, T>) -> bool {
+    fn is_live(&self, line: &Arc<Line>) -> bool {
         let live = self.live.as_ref();
-        live.is_some_and(|live| Arc::ptr_eq(&live.generation, generation))
+        live.is_some_and(|live| Arc::ptr_eq(&live.generation.line, line))
     }
 
     /// The connection, which is not handed out again. To be dropped without the lock.
-    fn end(&mut self) -> Option<M::Response> {
-        self.live.take().map(|live| live.conn)
+    fn end(&mut self, line: &Arc<Line>) -> Option<Live<M, T>> {
+        match self.is_live(line) {
+            true => self.live.take(),
+            false => None,
+        }
     }
 
     /// Ends a connection that is too old, or was idle for too long.
-    fn end_if_expired(&mut self) -> Option<M::Response> {
-        match self.live.as_ref()?.is_expired() {
-            true => self.end(),
-            false => None,
-        }
+    fn end_if_expired(&mut self) -> Option<Live<M, T>> {
+        self.live.take_if(|live| live.is_expired())
     }
 }
 
@@ -73,7 +73,7 @@ impl<M: Service<T>, T> Live<M, T> {
     #[inline]
     fn is_expired(&self) -> bool {
         // One is ours.
-        let calls = || Arc::strong_count(&self.generation) - 1;
+        let calls = || Arc::strong_count(&self.generation) - 1 + self.generation.line.len();
         self.generation.life.is_over(calls)
     }
 
@@ -95,19 +95,10 @@ impl<M: Service<T>, T> Live<M, T> {
     }
 }
 
-struct Fallen<M: Service<T>, T> {
-    /// Held by those who have not heard of it yet.
-    generation: Weak<Calls<M, T>>,
-    at: Instant,
+struct Fallen {
+    /// Tells who has not heard of it yet.
+    line: Arc<Line>,
     error: SharedError,
-}
-
-/// A clone of the connection, and which one it is.
-pub(super) struct Lease<M: Service<T>, T> {
-    pub(super) conn: M::Response,
-    pub(super) generation: Generation<M, T>,
-    /// It was made while this caller waited for it.
-    pub(super) fresh: bool,
 }
 
 impl<M: Service<T>, T: Clone> Shared<M, T> {
@@ -128,61 +119,58 @@ impl<M: Service<T>, T: Clone> Shared<M, T> {
 
 impl<M: Service<T>, T> Shared<M, T> {
     /// This connection is dead: it is not handed out again.
-    pub(super) fn retire(&self, generation: &Generation<M, T>) {
-        let mut state = self.lock();
-        let dead = match state.is_live(generation) {
-            true => state.end(),
-            false => None,
-        };
-        drop(state);
+    pub(super) fn retire(&self, line: &Arc<Line>) {
+        let dead = self.lock().end(line);
         drop(dead);
     }
 
-    /// Like [`retire`](Self::retire), for who found the connection dead before it took a request.
-    pub(super) fn fell(&self, generation: Generation<M, T>, error: impl Into<BoxError>) {
+    /// Like [`retire`](Self::retire), for a new call that found the connection dead.
+    pub(super) fn fell(&self, lease: Lease<M, T>, error: impl Into<BoxError>) {
         let error = error.into();
+        let line = &lease.generation.line;
         if let Some(heir) = heir(&*error) {
-            return self.ended_well(&generation, heir);
+            self.ended_well(line, heir);
+        } else if is_ordered(&*error) {
+            self.died(line, error);
+        } else {
+            self.retire(line);
         }
-        if !is_ordered(&*error) {
-            return self.retire(&generation);
-        }
-        let fallen = Fallen {
-            generation: Arc::downgrade(&generation),
-            at: Instant::now(),
-            error: SharedError::from(error),
-        };
+    }
+
+    /// Like [`retire`](Self::retire), for who found the connection dead before it took a request. Returns
+    /// what that one is to fail with, if it has to.
+    pub(super) fn died(&self, line: &Arc<Line>, error: BoxError) -> NotSent {
+        line.died();
         let mut state = self.lock();
-        let (dead, former) = match state.is_live(&generation) {
-            true => (state.end(), state.fallen.replace(fallen)),
-            false => (None, None),
+        let Some(dead) = state.end(line) else {
+            return NotSent::new(error);
         };
-        // Who looks next must find only the others.
-        drop(generation);
+        let error = SharedError::from(error);
+        let fallen = Fallen {
+            line: Arc::clone(line),
+            error: Arc::clone(&error),
+        };
+        let former = state.fallen.replace(fallen);
         drop(state);
         drop((dead, former));
+        NotSent::new(error)
     }
 
     /// Like [`retire`](Self::retire), for a connection whose end is no failure. Those who waited on it
     /// get their places before anybody else can take one.
-    pub(super) fn ended_well(&self, generation: &Generation<M, T>, heir: &Heir) {
+    pub(super) fn ended_well(&self, line: &Arc<Line>, heir: &Heir) {
         heir.take_places(&self.waiters);
-        self.retire(generation);
+        self.retire(line);
     }
 
     /// Like [`retire`](Self::retire), for who waited for the connection and found it dead: that was
     /// the attempt, so all who wait get its error. Shared only if there are others.
-    pub(super) fn stillborn(
-        &self,
-        generation: &Generation<M, T>,
-        error: impl Into<BoxError>,
-    ) -> BoxError {
+    pub(super) fn stillborn(&self, line: &Arc<Line>, error: impl Into<BoxError>) -> BoxError {
         let error = error.into();
         let mut state = self.lock();
-        if !state.is_live(generation) {
+        let Some(dead) = state.end(line) else {
             return error;
-        }
-        let dead = state.end();
+        };
         if self.waiters.is_empty() {
             drop(state);
             drop(dead);
@@ -197,18 +185,16 @@ impl<M: Service<T>, T> Shared<M, T> {
         error.into()
     }
 
-    /// The error of the last connection, if some of its calls have not heard of it yet. Whoever went
-    /// on to a new connection now would go past them.
-    pub(super) fn unheard(&self) -> Option<SharedError> {
+    /// For a call that finds no connection, if some of the last one's calls have not heard of its end
+    /// yet. Whoever went on to a new connection now would go past them.
+    pub(super) fn unheard(&self) -> Option<Hearing> {
         let mut state = self.lock();
-        let fallen = state.fallen.as_ref()?;
-        if fallen.generation.strong_count() > 0 && fallen.at.elapsed() < HEARING {
-            return Some(fallen.error.clone());
-        }
-        let over = state.fallen.take();
+        let Fallen { line, error } = state.fallen.as_ref()?;
+        let hearing = Hearing::join(line, || NotSent::new(Arc::clone(error)));
+        let over = state.fallen.take_if(|_| hearing.is_none());
         drop(state);
         drop(over);
-        None
+        hearing
     }
 
     /// Nobody waits any more for the attempt that is under way.
@@ -249,7 +235,7 @@ where
             Some(live) if !live.is_expired() => return Some(live.lease(false)),
             _ => {}
         }
-        let expired = state.end();
+        let expired = state.live.take();
         drop(state);
         drop(expired);
         None
@@ -350,10 +336,10 @@ where
                 Poll::Pending
             }
             Poll::Ready(Ok(conn)) => {
-                let calls = Calls::new(state.limits.begin(), self.shared);
+                let life = state.limits.begin();
                 state.live = Some(Live {
                     conn,
-                    generation: Arc::new(calls),
+                    generation: Calls::new(life, self.shared, &Arc::default()),
                     made: Instant::now(),
                 });
                 // The calls of the one before it have been overtaken, whether they know or not.

@@ -1,11 +1,10 @@
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
 
-use tokio::time::{Sleep, sleep};
+use tokio::time::Instant;
 use tower_service::Service;
 
+use super::alarm::Alarm;
 use super::shared::{PATIENCE, Shared};
 
 /// One caller's place among those who wait for a connection. Dropping it gives the place up, and
@@ -20,35 +19,18 @@ pub(super) struct Waiter<M: Service<T>, T> {
     pub(super) patience: Option<Patience>,
 }
 
-/// Later than by so much timers don't come, unless the process had to wait.
-const LATE: Duration = Duration::from_millis(2);
-
 pub(super) struct Patience {
     /// Who is to go first.
     first: u64,
-    sleep: Pin<Box<Sleep>>,
-    /// It was late, and has let all go first who were about to be polled.
-    yielded: bool,
+    alarm: Alarm,
 }
 
 impl Patience {
     fn with(first: u64) -> Self {
         Self {
             first,
-            sleep: Box::pin(sleep(PATIENCE)),
-            yielded: false,
+            alarm: Alarm::at(Instant::now() + PATIENCE),
         }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        ready!(self.sleep.as_mut().poll(cx));
-        let is_late = self.sleep.deadline().elapsed() > LATE;
-        if is_late && !std::mem::replace(&mut self.yielded, true) {
-            // Then so is whoever is to go first, perhaps: all that is ready is polled before this is again.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(())
     }
 }
 
@@ -81,7 +63,7 @@ impl<M: Service<T>, T> Waiter<M, T> {
     pub(super) fn poll_patience(&mut self, first: u64, cx: &mut Context<'_>) -> Poll<()> {
         let patience = self.patience.take_if(|patience| patience.first == first);
         let patience = patience.unwrap_or_else(|| Patience::with(first));
-        self.patience.insert(patience).poll(cx)
+        self.patience.insert(patience).alarm.poll(cx)
     }
 
     pub(super) fn leave(&mut self) {

@@ -16,6 +16,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod callers;
+mod hearing;
 mod links;
 mod peer;
 mod reconnects;

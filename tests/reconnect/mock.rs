@@ -1,9 +1,10 @@
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::{pending, ready};
+use std::future::{pending, poll_fn, ready};
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::sync::oneshot;
@@ -19,7 +20,13 @@ impl fmt::Display for Fault {
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for Fault {
+    /// What "reset" is about.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        static RESET: LazyLock<io::Error> = LazyLock::new(|| io::ErrorKind::ConnectionReset.into());
+        (self.0 == "reset").then_some(&*RESET)
+    }
+}
 
 /// Connects when the test says so. Not `Clone`.
 pub(crate) struct Maker(Arc<Mutex<VecDeque<Begun>>>);
@@ -140,6 +147,14 @@ impl Service<&'static str> for Conn {
         match request {
             "fail" => Box::pin(ready(Err(Fault("failed")))),
             "hang" => Box::pin(pending()),
+            // To be polled by hand.
+            "break" => {
+                let state = Arc::clone(&self.state);
+                Box::pin(poll_fn(move |_| match state.dead.load(Ordering::SeqCst) {
+                    true => Poll::Ready(Err(Fault("reset"))),
+                    false => Poll::Pending,
+                }))
+            }
             _ => Box::pin(ready(Ok(self.number))),
         }
     }
