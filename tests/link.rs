@@ -9,6 +9,7 @@ mod link {
     mod drain;
     mod observing;
     mod outage;
+    mod partial;
     mod peer;
     mod permanent;
     mod poison;

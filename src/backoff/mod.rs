@@ -22,7 +22,9 @@ pub(crate) const FIRST_STEP: Duration = Duration::from_millis(100);
 ///
 /// When a sequence ends, its last delay is repeated; an empty one means 100 ms each time. A delay
 /// below 10 ms counts as 10 ms, so that a failure that comes at once can't make a busy loop. An
-/// outage that begins within 10 s of the last one goes on with the same sequence.
+/// outage that begins within 10 s of the last one goes on with the same sequence, unless eight held
+/// requests or more were answered since: a peer that serves and fails now and then is not held back for longer
+/// each time.
 ///
 /// It MAY be random, and then each sequence should draw its own numbers, or a thousand clients
 /// would come back in the same millisecond. It need NOT be bounded in number: when to stop is

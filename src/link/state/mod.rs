@@ -24,6 +24,13 @@ pub(crate) type Id = u64;
 /// An outage that begins within this time of the last connection error goes on with its backoff.
 pub(crate) const STABLE: Duration = Duration::from_secs(10);
 
+/// Unless so many of the backlog were answered since: behind an address where one peer of many is away, the
+/// last connection error is never far, and the delays would grow until nothing gets through.
+const CONVINCING: u32 = 8;
+
+/// What many answers count for, so that a peer that was good is not trusted for long.
+const MOST_CREDIT: u32 = 4 * CONVINCING;
+
 /// A link that is down is forgotten when nobody has called for so long after its probe was due.
 const STALE: Duration = Duration::from_secs(600);
 
@@ -41,6 +48,8 @@ pub(crate) struct Link<W> {
     since: Time,
     /// The last connection error, or recovery.
     disturbed: Option<Time>,
+    /// How many of the backlog were answered, as far as no outage has used that up.
+    credit: u32,
     /// The backoff's last delay.
     delay: Duration,
     /// It went down, and its next delay is still to be drawn.
@@ -190,6 +199,7 @@ impl<W> Link<W> {
             phase: Phase::Up,
             since: now,
             disturbed: None,
+            credit: 0,
             delay: FIRST_STEP,
             awaits_delay: false,
             not_before: Time::ZERO,
@@ -264,6 +274,7 @@ impl<W> Link<W> {
 
     /// An attempt with a place ended well: the place is free.
     pub(crate) fn succeeded(&mut self, id: Id, now: Time, wakes: &mut Vec<W>) {
+        self.credit = MOST_CREDIT.min(self.credit + 1);
         self.land(id);
         match &mut self.phase {
             Phase::Probing { by, instead_of, .. } if *by == id => {
@@ -312,12 +323,18 @@ impl<W> Link<W> {
                     self.since = now;
                     self.attempts = 0;
                     self.head_next = false;
-                    if quiet {
+                    let fresh = quiet || self.credit >= CONVINCING;
+                    if fresh {
                         self.delay = FIRST_STEP;
                     }
-                    match one_connection && how.in_order {
-                        true => After::Gathers,
-                        false => After::WentDown { fresh: quiet },
+                    if one_connection && how.in_order {
+                        After::Gathers
+                    } else {
+                        self.credit = match quiet {
+                            true => 0,
+                            false => self.credit.saturating_sub(CONVINCING),
+                        };
+                        After::WentDown { fresh }
                     }
                 }
             }
