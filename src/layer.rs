@@ -37,7 +37,8 @@ use crate::{
 /// # }
 /// ```
 ///
-/// Each use of the layer has links of its own; clones of the service share theirs.
+/// **Build it once and clone it: the clones share what is known of the links; one made for each call
+/// shares nothing.** Each use of the layer has links of its own.
 pub struct RetryOnConnErr<P = DefaultPolicy, R = ByTrait, M = Inline> {
     policy: Shared<P>,
     config: Config,
@@ -215,7 +216,8 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
     /// reqwest: built with `redirect::Policy::none()`, and without a retry policy other than
     /// `retry::never()`. With one of its own, the order that the server has read is tried again by
     /// reqwest, fails to connect, and that failure is all that the layer hears. (Over HTTP/2 that is
-    /// so of reqwest's [default](crate::http#what-the-clients-replay-by-themselves), too.)
+    /// so of reqwest's [default](crate::http#what-the-clients-replay-by-themselves), too.) The promise
+    /// includes every layer below: none makes several attempts of one call. `tower::retry` goes above.
     ///
     /// Only needed where something may redirect: with reqwest, with requests that say
     /// [so](crate::Replayable::may_redirect), and where hyper-util's error is below one of a type that

@@ -101,6 +101,10 @@
 //! there is no retry policy other than `never()`. Say what you want to have replayed here instead, in
 //! a [policy](crate::ConnErrorPolicy).
 //!
+//! The same goes for a *layer* below that makes several attempts of one call. **Put `tower::retry` above this
+//! layer**: below, an order that was read and answered with 503, and whose second attempt is refused, is
+//! taken for not sent. With hyper's clients nothing in the error tells.
+//!
 //! # GOAWAY
 //!
 //! By RFC 9113 §6.8 a GOAWAY proves that the streams above its last were not processed. hyper (as of
@@ -134,7 +138,7 @@
 //!
 //! A client whose error hides reqwest's (anyhow, thiserror's `transparent`, reqwest-middleware) is
 //! treated the same, as far as hyper-util's error shows below. Of tower-http's `FollowRedirect`
-//! between the layer and a client nothing shows in the error. Put it above the layer, so that each
+//! between the layer and a client nothing shows in the error. Put it above the layer, as `tower::retry`, so that each
 //! hop is a call of its own; or wrap the request in a type of yours whose
 //! [`Replayable::may_redirect`](crate::Replayable::may_redirect) is true.
 //!
