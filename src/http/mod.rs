@@ -228,7 +228,7 @@ mod idempotent;
 mod replay_body;
 mod unavailable;
 
-pub(crate) use idempotency_key::IDEMPOTENCY_KEY;
+pub(crate) use idempotency_key::has_key;
 pub use idempotency_key::{IdempotencyKeyLayer, IdempotencyKeyService, KeyedRequest};
 pub use idempotent::Idempotent;
 pub(crate) use replay_body::Recording;

@@ -1,4 +1,4 @@
-use super::http::{headers_len, is_idempotent};
+use super::http::{content_length, headers_len, is_idempotent};
 use super::origin::Origin;
 use super::{Destination, Replayable, Spelling};
 
@@ -11,7 +11,7 @@ macro_rules! replayable {
                 <$request>::try_clone(self)
             }
 
-            /// A safe or idempotent method (RFC 9110 §9.2.2), or an `Idempotency-Key` header.
+            /// A safe or idempotent method (RFC 9110 §9.2.2), or an `Idempotency-Key` header that is not empty.
             fn is_idempotent(&self) -> bool {
                 is_idempotent(self.method(), self.headers())
             }
@@ -30,13 +30,14 @@ macro_rules! replayable {
                 Some(Spelling::Url(self.url().as_str()))
             }
 
-            /// URL, headers, and the body as far as it is in memory.
+            /// URL, headers, and the body: what is seen of it in memory, or its `Content-Length` header, which
+            /// reqwest's forms have.
             fn size_hint(&self) -> usize {
                 let body = self.body().and_then(|body| body.as_bytes());
-                size_of::<Self>()
-                    + self.url().as_str().len()
-                    + headers_len(self.headers())
-                    + body.map_or(0, <[u8]>::len)
+                let body = body.map_or(0, <[u8]>::len);
+                let head =
+                    size_of::<Self>() + self.url().as_str().len() + headers_len(self.headers());
+                head.saturating_add(body.max(content_length(self.headers())))
             }
 
             /// reqwest follows redirects by default, and nothing in its errors tells that it did.
