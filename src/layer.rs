@@ -135,8 +135,10 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
     /// The longest time of one attempt, the inner service's readiness for a replay included.
     /// Default: none.
     ///
-    /// A link that has gone silent is only noticed by a timeout: this one, or one below, such as
-    /// TCP_USER_TIMEOUT. With zero, an attempt has to be ready at its first poll.
+    /// A link that has gone silent is only noticed by a timeout: this one, or one below that fails, such as
+    /// TCP_USER_TIMEOUT or `tower::timeout`. (tower-http's `TimeoutLayer` answers, with 408 or 504, which
+    /// is no connection error; `UnavailableLayer::statuses` between makes one of it.) With zero, an attempt
+    /// has to be ready at its first poll.
     #[must_use]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.config.attempt_timeout = Some(timeout);
@@ -144,6 +146,7 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
     }
 
     /// How long a call may take in all, waiting and attempts in flight included. Default: 3 min.
+    /// (A client's own timeout, such as reqwest's `timeout`, bounds each attempt anew.)
     ///
     /// The time starts when the call's future is first polled. With zero, a request is never held,
     /// and an attempt has to be ready at its first poll. Nor is a link that is down probed then, since probes

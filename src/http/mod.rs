@@ -13,6 +13,8 @@
 //! # }
 //! ```
 //!
+//! (A `use tower_conn_retry::*` hides the crate `http` behind this module: write `::http` then.)
+//!
 //! # The pieces
 //!
 //! | piece | what it is for | where |
@@ -56,10 +58,31 @@
 //! idempotent: by its method (RFC 9110 §9.2.2), by an `Idempotency-Key` header, by the extension
 //! [`Idempotent`], or because a [policy](crate::ConnErrorPolicy::decide) says so.
 //!
+//! **Any other one is spent if it is the probe.** It waits behind an outage as all do; when it is the oldest,
+//! it is tried, and if that fails, its caller gets the error, and the next one is tried. So a long outage costs
+//! one such request for each probe: every POST without a key with a reqwest that may have
+//! [redirected](#redirects) it, and every body that can't be copied. What helps is a key, the client without
+//! redirects and [`redirects_off`](crate::RetryOnConnErr::redirects_off), and a [`ReplayBodyLayer`].
+//!
+//! The forms of reqwest (`multipart`) and `Body::wrap_stream` can't be copied, not even a form that is all in
+//! memory. Nor are they replayed, even if they were refused. Make the body of bytes, or send the request through a
+//! [`ReplayBodyLayer`](crate::ReplayBodyLayer#reqwest).
+//!
+//! A `PUT` with `If-Match` is idempotent, but what comes back may surprise: if it was done and its answer lost,
+//! its replay is answered with 412, though it was done once (RFC 9110 §13.1.1).
+//!
+//! # What is held
+//!
+//! [`Limits::bytes`](crate::Limits::bytes) counts URI and headers, the body of reqwest's requests if it is in memory, and
+//! what a `Content-Length` header or a [`ReplayBodyLayer`] above says of any other one. Of an
+//! `http::Request<Full<Bytes>>` without them no byte of the body counts: have one of them, or bound by
+//! [`Limits::requests`](crate::Limits::requests).
+//!
 //! # The pool
 //!
 //! A network that was lost for a moment leaves a pool of dead connections, and a replay finds the
-//! next of them. [`Renew`](crate::renew) makes the client anew, so that it finds a fresh one. In
+//! next of them. [`Renew`](crate::renew) makes the client anew, so that it finds a fresh one (and
+//! [loses its cookies](crate::renew#what-is-lost), unless they are in a jar that is shared). In
 //! the tests, 50 connections were lost and one request made: without it, the request was tried on
 //! each of the 50, with a pause before each; with it, twice.
 //!
@@ -141,6 +164,16 @@
 //! between the layer and a client nothing shows in the error. Put it above the layer, as `tower::retry`, so that each
 //! hop is a call of its own; or wrap the request in a type of yours whose
 //! [`Replayable::may_redirect`](crate::Replayable::may_redirect) is true.
+//!
+//! # Timeouts
+//!
+//! A silent server is a connection error only where a timeout *fails*: an
+//! [`attempt_timeout`](crate::RetryOnConnErr::attempt_timeout), `tower::timeout` below, the client's own.
+//! tower-http's `TimeoutLayer` *answers*, with 408 or 504: below this layer, it hides the silence. Have an
+//! [`UnavailableLayer`] with these [`statuses`](UnavailableLayer::statuses) between, or one of the others.
+//!
+//! reqwest's `timeout` bounds an attempt, each one anew. What bounds the call is
+//! [`give_up_after`](crate::RetryOnConnErr::give_up_after).
 //!
 //! # Slow paths
 //!

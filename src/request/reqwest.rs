@@ -72,6 +72,19 @@ mod tests {
 
     #[cfg(feature = "reqwest")]
     #[test]
+    fn the_body_counts_or_what_its_length_is_said_to_be() {
+        let size = |length: usize, body: &'static str| {
+            let mut put = reqwest::Request::new(http::Method::PUT, "http://a/".parse().unwrap());
+            put.headers_mut().insert("content-length", length.into());
+            *put.body_mut() = Some(body.into());
+            put.size_hint()
+        };
+        let none = size(0, "");
+        assert_eq!([size(7, "four"), size(3, "four")], [none + 7, none + 4]);
+    }
+
+    #[cfg(feature = "reqwest")]
+    #[test]
     fn the_destination_of_reqwest() {
         a_destination_is_scheme_and_authority_without_credentials(|url| {
             reqwest::Request::new(http::Method::GET, url.parse().unwrap())
