@@ -55,7 +55,7 @@
 //! # Which requests are replayed
 //!
 //! One that was provably not sent, whatever its method; and one that may have been sent if it is
-//! idempotent: by its method (RFC 9110 §9.2.2), by an `Idempotency-Key` header, by the extension
+//! idempotent: by its method (RFC 9110 §9.2.2), by an `Idempotency-Key` header (an empty one is none), by the extension
 //! [`Idempotent`], or because a [policy](crate::ConnErrorPolicy::decide) says so.
 //!
 //! **Any other one is spent if it is the probe.** It waits behind an outage as all do; when it is the oldest,
