@@ -17,7 +17,7 @@ pub(super) fn advice(error: &Inner) -> Option<&'static str> {
         ),
         Reason::NotReplayable => Some(
             "to have such a request replayed, give it a body that can be copied: bytes, no stream and no \
-             multipart form; or keep what is read of it with a `ReplayBodyLayer`",
+             multipart form; or keep what is read of it with a (larger) `ReplayBodyLayer`",
         ),
         Reason::Poisoned => Some("look for what is special about it in the peer's log"),
         Reason::Deferred

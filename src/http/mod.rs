@@ -55,10 +55,10 @@
 //! # Which requests are replayed
 //!
 //! One that was provably not sent, whatever its method; and one that may have been sent if it is
-//! idempotent: by its method (RFC 9110 §9.2.2), by an `Idempotency-Key` header (an empty one is none), by the extension
-//! [`Idempotent`], or because a [policy](crate::ConnErrorPolicy::decide) says so.
+//! idempotent: by its method (RFC 9110 §9.2.2), by an `Idempotency-Key` header (an empty one is none),
+//! by the extension [`Idempotent`], or because a [policy](crate::ConnErrorPolicy::decide) says so.
 //!
-//! **Any other one is spent if it is the probe.** It waits behind an outage as all do; when it is the oldest,
+//! **One that is not replayed is spent if it is the probe.** It waits behind an outage as all do; when it is the oldest,
 //! it is tried, and if that fails, its caller gets the error, and the next one is tried. So a long outage costs
 //! one such request for each probe: every POST without a key with a reqwest that may have
 //! [redirected](#redirects) it, and every body that can't be copied. What helps is a key, the client without
@@ -73,8 +73,8 @@
 //!
 //! # What is held
 //!
-//! [`Limits::bytes`](crate::Limits::bytes) counts URI and headers, the body of reqwest's requests if it is in memory, and
-//! what a `Content-Length` header or a [`ReplayBodyLayer`] above says of any other one. Of an
+//! [`Limits::bytes`](crate::Limits::bytes) counts URI and headers, the body of reqwest's requests if it is in
+//! memory, and what a `Content-Length` header or a [`ReplayBodyLayer`] above says of any other one. Of an
 //! `http::Request<Full<Bytes>>` without them no byte of the body counts: have one of them, or bound by
 //! [`Limits::requests`](crate::Limits::requests).
 //!

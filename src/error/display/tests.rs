@@ -117,7 +117,7 @@ fn texts() {
         ),
         (
             failed(Reason::NotReplayable, &[BrokenPipe], Maybe),
-            "lost the connection to http://robot:8080, and the request can't be copied (1 attempt in 12.3s: broken pipe; the request may have arrived); to have such a request replayed, give it a body that can be copied: bytes, no stream and no multipart form; or keep what is read of it with a `ReplayBodyLayer`",
+            "lost the connection to http://robot:8080, and the request can't be copied (1 attempt in 12.3s: broken pipe; the request may have arrived); to have such a request replayed, give it a body that can be copied: bytes, no stream and no multipart form; or keep what is read of it with a (larger) `ReplayBodyLayer`",
         ),
         (
             Failed {
