@@ -74,8 +74,8 @@
 //! # What is held
 //!
 //! [`Limits::bytes`](crate::Limits::bytes) counts URI and headers, the body of reqwest's requests if it is in
-//! memory, and what a `Content-Length` header or a [`ReplayBodyLayer`] above says of any other one. Of an
-//! `http::Request<Full<Bytes>>` without them no byte of the body counts: have one of them, or bound by
+//! memory, and what a [`ReplayBodyLayer`] above keeps of any other one, or will. Of an
+//! `http::Request<Full<Bytes>>` without it no byte of the body counts: have it, or bound by
 //! [`Limits::requests`](crate::Limits::requests).
 //!
 //! # The pool

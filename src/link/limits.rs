@@ -27,9 +27,8 @@ impl Limits {
     /// 64 MiB.
     ///
     /// What is behind the body of an `http::Request`, a `Full<Bytes>` say, is not seen, and does not count.
-    /// Put a `ReplayBodyLayer` above the layer, set the header `Content-Length`, or bound such requests by
-    /// [`requests`](Self::requests). (A body that is streamed counts by the length that it announces, though
-    /// it is not in memory yet.)
+    /// Put a `ReplayBodyLayer` above the layer, which counts what it keeps or will keep, or bound such requests
+    /// by [`requests`](Self::requests).
     #[must_use]
     pub const fn bytes(self, bytes: usize) -> Self {
         Self { bytes, ..self }

@@ -19,34 +19,6 @@ fn put(server: &Server, bytes: usize) -> Request<Full<Bytes>> {
     Request::put(server.url("/map")).body(body).unwrap()
 }
 
-fn put_with_length(server: &Server, bytes: usize) -> Request<Full<Bytes>> {
-    let mut request = put(server, bytes);
-    request.headers_mut().insert("content-length", bytes.into());
-    request
-}
-
-#[tokio::test]
-async fn the_content_length_of_a_held_request_counts() {
-    let server = Server::stopped().unwrap();
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let service = layer().limits(Limits::new().bytes(4 * MIB)).layer(client);
-    let links = service.links();
-    let calls = [(); 3].map(|()| spawn(&service, put_with_length(&server, MIB)));
-    held(&links, 3).await;
-    let bytes = links.status()[0].waiting_bytes();
-    assert!((3 * MIB..3 * MIB + 4_096).contains(&bytes), "{bytes}");
-
-    let too_many = within(service.clone().oneshot(put_with_length(&server, MIB))).await;
-    assert_eq!(too_many.unwrap_err().reason(), Reason::QueueFull);
-    // Nobody can tell.
-    let untold = spawn(&service, put(&server, 5 * MIB));
-    held(&links, 4).await;
-    calls
-        .into_iter()
-        .chain([untold])
-        .for_each(|call| call.abort());
-}
-
 #[tokio::test]
 async fn the_body_of_a_replay_body_layer_counts() {
     let server = Server::stopped().unwrap();

@@ -201,6 +201,9 @@ fn the_request_counts_what_its_body_is_known_to_have() {
         [2, 6, 7]
     );
     assert_eq!(size(script().sized()).map(|size| size - none), [7, 7, 7]);
+    // No more than is kept.
+    let long = Script::new([data("a body that is longer than the cap")]).sized();
+    assert_eq!(size(long)[0] - none, 20);
 }
 
 /// The request is asked, says yes, and the old attempt, which nobody has told yet, reads on.

@@ -94,7 +94,7 @@ impl Recording {
         self.0.claim()
     }
 
-    /// What is kept of the body, and what is known to be left of it.
+    /// What is kept of the body, and what will be, as far as it is known.
     pub(crate) fn known_bytes(&self) -> usize {
         self.0.known_bytes()
     }

@@ -87,7 +87,7 @@ impl Tape {
         self.lock().kept_bytes()
     }
 
-    /// The same, and what is known to be left of the body.
+    /// The same, and what will be kept, as far as it is known.
     pub(super) fn known_bytes(&self) -> usize {
         self.lock().known_bytes()
     }
