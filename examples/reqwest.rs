@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Channel;
-use reqwest::{Client, Method, Request, StatusCode, redirect};
+use reqwest::{Client, Method, Request, StatusCode, redirect, retry};
 use tokio::time::timeout;
 use tower::{ServiceBuilder, ServiceExt};
 use tower_conn_retry::{
@@ -100,11 +100,12 @@ async fn main() -> Result<(), BoxError> {
     assert_eq!(error.sent(), Sent::Maybe); // the request's
 
     println!(
-        "5. The same with a client that does not follow redirects, and a layer that knows it."
+        "5. The same with a client that follows no redirects and does not retry, and a layer that knows it."
     );
     let http = Client::builder()
         .no_proxy()
         .redirect(redirect::Policy::none())
+        .retry(retry::never())
         .build()?;
     let client = ServiceBuilder::new()
         .layer(RetryOnConnErr::new().redirects_off())

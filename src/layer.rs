@@ -37,7 +37,8 @@ use crate::{
 /// # }
 /// ```
 ///
-/// Each use of the layer has links of its own; clones of the service share theirs.
+/// **Build it once and clone it: the clones share what is known of the links; one made for each call
+/// shares nothing.** Each use of the layer has links of its own.
 pub struct RetryOnConnErr<P = DefaultPolicy, R = ByTrait, M = Inline> {
     policy: Shared<P>,
     config: Config,
@@ -134,8 +135,10 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
     /// The longest time of one attempt, the inner service's readiness for a replay included.
     /// Default: none.
     ///
-    /// A link that has gone silent is only noticed by a timeout: this one, or one below, such as
-    /// TCP_USER_TIMEOUT. With zero, an attempt has to be ready at its first poll.
+    /// A link that has gone silent is only noticed by a timeout: this one, or one below that fails, such as
+    /// TCP_USER_TIMEOUT or `tower::timeout`. (tower-http's `TimeoutLayer` answers, with 408 or 504, which
+    /// is no connection error; `UnavailableLayer::statuses` between makes one of it.) With zero, an attempt
+    /// has to be ready at its first poll.
     #[must_use]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.config.attempt_timeout = Some(timeout);
@@ -143,6 +146,7 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
     }
 
     /// How long a call may take in all, waiting and attempts in flight included. Default: 3 min.
+    /// (A client's own timeout, such as reqwest's `timeout`, bounds each attempt anew.)
     ///
     /// The time starts when the call's future is first polled. With zero, a request is never held,
     /// and an attempt has to be ready at its first poll. Nor is a link that is down probed then, since probes
@@ -215,7 +219,8 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
     /// reqwest: built with `redirect::Policy::none()`, and without a retry policy other than
     /// `retry::never()`. With one of its own, the order that the server has read is tried again by
     /// reqwest, fails to connect, and that failure is all that the layer hears. (Over HTTP/2 that is
-    /// so of reqwest's [default](crate::http#what-the-clients-replay-by-themselves), too.)
+    /// so of reqwest's [default](crate::http#what-the-clients-replay-by-themselves), too.) The promise
+    /// includes every layer below: none makes several attempts of one call. `tower::retry` goes above.
     ///
     /// Only needed where something may redirect: with reqwest, with requests that say
     /// [so](crate::Replayable::may_redirect), and where hyper-util's error is below one of a type that

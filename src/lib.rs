@@ -10,7 +10,7 @@
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), tower_conn_retry::BoxError> {
 //! use std::io;
-//! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //! use tower_conn_retry::RetryOnConnErr;
 //!
 //! # let down = std::sync::Arc::new(std::sync::Mutex::new(3));
@@ -27,11 +27,14 @@
 //!     }
 //! });
 //!
-//! let mut client = ServiceBuilder::new().layer(RetryOnConnErr).service(client);
-//! assert_eq!(client.ready().await?.call("hello".into()).await?, "got hello");
+//! let client = ServiceBuilder::new().layer(RetryOnConnErr).service(client); // once
+//! assert_eq!(client.clone().oneshot("hello".into()).await?, "got hello"); // for each call
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! **Build it once and clone it: the clones share what is known of the links; one made for each call
+//! shares nothing.**
 //!
 //! # The words
 //!
@@ -78,6 +81,15 @@
 //! Outside of what belongs to one attempt (a timeout, authentication that is signed anew, a
 //! concurrency limit), inside of what belongs to the call. A service below that turns connection
 //! errors into answers hides them from the layer.
+//!
+//! `tower::retry` goes *above*, and so does whatever else may make several attempts of one call
+//! (tower-http's `FollowRedirect`): below, the layer hears of the last attempt only. If the server has
+//! read the first, and the second is refused, it takes the request for not sent.
+//!
+//! A `tower::buffer::Buffer` below is dead for good once the `poll_ready` of its service has failed: every
+//! probe finds the same error, with [`never_give_up`](RetryOnConnErr::never_give_up) for ever. Put it
+//! above, have a [`Reconnect`] inside of it, whose `poll_ready` does not fail for a broken connection, or a
+//! [`Renew`] around it, which makes another one.
 //!
 //! # Cost
 //!

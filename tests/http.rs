@@ -5,6 +5,8 @@
 #[path = "../examples/server/mod.rs"]
 mod server;
 
+#[path = "http/bytes.rs"]
+mod bytes;
 #[path = "http/calls.rs"]
 mod calls;
 #[path = "http/destinations.rs"]

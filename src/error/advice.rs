@@ -9,15 +9,16 @@ pub(super) fn advice(error: &Inner) -> Option<&'static str> {
     match error.reason {
         Reason::NotIdempotent if error.redirect_doubt => Some(
             "to have such a request replayed, let the client follow no redirects (reqwest: \
-             `redirect::Policy::none()`) and promise `.redirects_off()`, or give it an \
+             `redirect::Policy::none()`, `retry::never()`) and promise `.redirects_off()`, or give it an \
              `Idempotency-Key` header",
         ),
         Reason::NotIdempotent => Some(
             "to have such a request replayed, give it an idempotency key that the peer honours",
         ),
-        Reason::NotReplayable => {
-            Some("to have such a request replayed, give it a body that can be copied")
-        }
+        Reason::NotReplayable => Some(
+            "to have such a request replayed, give it a body that can be copied: bytes, no stream and no \
+             multipart form; or keep what is read of it with a (larger) `ReplayBodyLayer`",
+        ),
         Reason::Poisoned => Some("look for what is special about it in the peer's log"),
         Reason::Deferred
         | Reason::NotStored

@@ -13,6 +13,8 @@
 //! # }
 //! ```
 //!
+//! (A `use tower_conn_retry::*` hides the crate `http` behind this module: write `::http` then.)
+//!
 //! # The pieces
 //!
 //! | piece | what it is for | where |
@@ -53,13 +55,34 @@
 //! # Which requests are replayed
 //!
 //! One that was provably not sent, whatever its method; and one that may have been sent if it is
-//! idempotent: by its method (RFC 9110 §9.2.2), by an `Idempotency-Key` header, by the extension
-//! [`Idempotent`], or because a [policy](crate::ConnErrorPolicy::decide) says so.
+//! idempotent: by its method (RFC 9110 §9.2.2), by an `Idempotency-Key` header (an empty one is none),
+//! by the extension [`Idempotent`], or because a [policy](crate::ConnErrorPolicy::decide) says so.
+//!
+//! **One that is not replayed is spent if it is the probe.** It waits behind an outage as all do; when it is the oldest,
+//! it is tried, and if that fails, its caller gets the error, and the next one is tried. So a long outage costs
+//! one such request for each probe: every POST without a key with a reqwest that may have
+//! [redirected](#redirects) it, and every body that can't be copied. What helps is a key, the client without
+//! redirects and [`redirects_off`](crate::RetryOnConnErr::redirects_off), and a [`ReplayBodyLayer`].
+//!
+//! The forms of reqwest (`multipart`) and `Body::wrap_stream` can't be copied, not even a form that is all in
+//! memory. Nor are they replayed, even if they were refused. Make the body of bytes, or send the request through a
+//! [`ReplayBodyLayer`](crate::ReplayBodyLayer#reqwest).
+//!
+//! A `PUT` with `If-Match` is idempotent, but what comes back may surprise: if it was done and its answer lost,
+//! its replay is answered with 412, though it was done once (RFC 9110 §13.1.1).
+//!
+//! # What is held
+//!
+//! [`Limits::bytes`](crate::Limits::bytes) counts URI and headers, the body of reqwest's requests if it is in
+//! memory, and what a [`ReplayBodyLayer`] above keeps of any other one, or will. Of an
+//! `http::Request<Full<Bytes>>` without it no byte of the body counts: have it, or bound by
+//! [`Limits::requests`](crate::Limits::requests).
 //!
 //! # The pool
 //!
 //! A network that was lost for a moment leaves a pool of dead connections, and a replay finds the
-//! next of them. [`Renew`](crate::renew) makes the client anew, so that it finds a fresh one. In
+//! next of them. [`Renew`](crate::renew) makes the client anew, so that it finds a fresh one (and
+//! [loses its cookies](crate::renew#what-is-lost), unless they are in a jar that is shared). In
 //! the tests, 50 connections were lost and one request made: without it, the request was tried on
 //! each of the 50, with a pause before each; with it, twice.
 //!
@@ -101,6 +124,10 @@
 //! there is no retry policy other than `never()`. Say what you want to have replayed here instead, in
 //! a [policy](crate::ConnErrorPolicy).
 //!
+//! The same goes for a *layer* below that makes several attempts of one call. **Put `tower::retry` above this
+//! layer**: below, an order that was read and answered with 503, and whose second attempt is refused, is
+//! taken for not sent. With hyper's clients nothing in the error tells.
+//!
 //! # GOAWAY
 //!
 //! By RFC 9113 §6.8 a GOAWAY proves that the streams above its last were not processed. hyper (as of
@@ -134,9 +161,19 @@
 //!
 //! A client whose error hides reqwest's (anyhow, thiserror's `transparent`, reqwest-middleware) is
 //! treated the same, as far as hyper-util's error shows below. Of tower-http's `FollowRedirect`
-//! between the layer and a client nothing shows in the error. Put it above the layer, so that each
+//! between the layer and a client nothing shows in the error. Put it above the layer, as `tower::retry`, so that each
 //! hop is a call of its own; or wrap the request in a type of yours whose
 //! [`Replayable::may_redirect`](crate::Replayable::may_redirect) is true.
+//!
+//! # Timeouts
+//!
+//! A silent server is a connection error only where a timeout *fails*: an
+//! [`attempt_timeout`](crate::RetryOnConnErr::attempt_timeout), `tower::timeout` below, the client's own.
+//! tower-http's `TimeoutLayer` *answers*, with 408 or 504: below this layer, it hides the silence. Have an
+//! [`UnavailableLayer`] with these [`statuses`](UnavailableLayer::statuses) between, or one of the others.
+//!
+//! reqwest's `timeout` bounds an attempt, each one anew. What bounds the call is
+//! [`give_up_after`](crate::RetryOnConnErr::give_up_after).
 //!
 //! # Slow paths
 //!
@@ -224,7 +261,7 @@ mod idempotent;
 mod replay_body;
 mod unavailable;
 
-pub(crate) use idempotency_key::IDEMPOTENCY_KEY;
+pub(crate) use idempotency_key::has_key;
 pub use idempotency_key::{IdempotencyKeyLayer, IdempotencyKeyService, KeyedRequest};
 pub use idempotent::Idempotent;
 pub(crate) use replay_body::Recording;

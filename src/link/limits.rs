@@ -25,6 +25,10 @@ impl Limits {
 
     /// At most so many bytes, by [`Replayable::size_hint`](crate::Replayable::size_hint). Default:
     /// 64 MiB.
+    ///
+    /// What is behind the body of an `http::Request`, a `Full<Bytes>` say, is not seen, and does not count.
+    /// Put a `ReplayBodyLayer` above the layer, which counts what it keeps or will keep, or bound such requests
+    /// by [`requests`](Self::requests).
     #[must_use]
     pub const fn bytes(self, bytes: usize) -> Self {
         Self { bytes, ..self }

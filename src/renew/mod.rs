@@ -40,6 +40,12 @@
 //! then it is dropped, and its idle connections are closed. (A clone of `Renew` that has made a call
 //! keeps its client until it is polled again, or dropped.)
 //!
+//! # What is lost
+//!
+//! All that the client keeps beside its connections. With reqwest's `cookie_store(true)` those are the cookies,
+//! so that a session ends. Keep them in a jar that all the clients share: make an
+//! `Arc::new(reqwest::cookie::Jar::default())`, and each client with `cookie_provider(jar.clone())`.
+//!
 //! # What it costs
 //!
 //! While all is well, an atomic load, a look at the clock and a shared pointer for each call, and a

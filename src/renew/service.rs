@@ -32,6 +32,8 @@ impl<S: Clone, F: Fn() -> S> Renew<S, F> {
     /// `make` has to make another client: clones of one share its pool, so to clone one that is there changes
     /// nothing.
     ///
+    /// What the client keeps beside connections, such as cookies, [is lost](crate::renew#what-is-lost) with it.
+    ///
     /// It is called in the midst of a call: it should neither block nor wait. The callers that
     /// need the new client wait while it runs; it must not use this service.
     pub fn new(make: F) -> Self {

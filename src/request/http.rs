@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, Request, Uri};
 use super::origin::Origin;
 use super::{ByReturn, Destination, Replayable, RequestModel, Spelling, Unsent};
 use crate::Ticket;
-use crate::http::{IDEMPOTENCY_KEY, Idempotent, Recording};
+use crate::http::{Idempotent, Recording, has_key};
 use crate::outbox::MaxAge;
 
 impl Replayable for Uri {
@@ -54,8 +54,8 @@ impl<B: Clone> Replayable for Request<B> {
         recording.is_none_or(Recording::claim)
     }
 
-    /// A safe or idempotent method (RFC 9110 §9.2.2), an `Idempotency-Key` header, or the
-    /// extension [`Idempotent`].
+    /// A safe or idempotent method (RFC 9110 §9.2.2), an `Idempotency-Key` header that is not empty, or
+    /// the extension [`Idempotent`].
     fn is_idempotent(&self) -> bool {
         is_request_idempotent(self)
     }
@@ -76,8 +76,9 @@ impl<B: Clone> Replayable for Request<B> {
         self.uri().spelling()
     }
 
-    /// URI and headers, what a [`ReplayBody`](crate::ReplayBody) keeps, and the size of the body's
-    /// type: what is behind any other one can't be known.
+    /// URI, headers, the size of the body's type, and of the body itself what a
+    /// [`ReplayBody`](crate::ReplayBody) keeps, or will. What is behind any other one can't be known: of
+    /// a `Full<Bytes>` no byte counts.
     fn size_hint(&self) -> usize {
         request_len(self)
     }
@@ -129,13 +130,12 @@ impl<B: Send + 'static> RequestModel<Request<B>> for ByReturn {
     }
 }
 
-/// What it takes, without what is behind its body unless that is kept here.
+/// What it takes, without what is behind its body unless that is said here.
 fn request_len<B>(request: &Request<B>) -> usize {
     let recording = request.extensions().get::<Recording>();
-    size_of::<Request<B>>()
-        + uri_len(request.uri())
-        + headers_len(request.headers())
-        + recording.map_or(0, Recording::kept_bytes)
+    let body = recording.map_or(0, Recording::known_bytes);
+    let head = size_of::<Request<B>>() + uri_len(request.uri()) + headers_len(request.headers());
+    head.saturating_add(body)
 }
 
 fn is_request_idempotent<B>(request: &Request<B>) -> bool {
@@ -145,7 +145,7 @@ fn is_request_idempotent<B>(request: &Request<B>) -> bool {
 
 /// RFC 9110 §9.2.2, or a key by which the server can tell a replay.
 pub(super) fn is_idempotent(method: &Method, headers: &HeaderMap) -> bool {
-    method.is_idempotent() || headers.contains_key(IDEMPOTENCY_KEY)
+    method.is_idempotent() || has_key(headers)
 }
 
 /// What the headers take on the heap, about.
@@ -236,7 +236,12 @@ mod tests {
             .unwrap()
         };
         assert!(!post(None).is_idempotent());
-        assert!(post(Some("\"8e03978e\"")).is_idempotent());
+        for key in ["\"8e03978e\"", "8e03978e", "\"", "\" 1 \""] {
+            assert!(post(Some(key)).is_idempotent(), "{key}");
+        }
+        for empty in ["", " ", "\t", "\"\"", " \" \" "] {
+            assert!(!post(Some(empty)).is_idempotent(), "{empty:?}");
+        }
         let methods = [
             "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "POST", "PATCH", "CONNECT",
         ];

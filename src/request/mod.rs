@@ -113,7 +113,8 @@ pub trait Replayable: Sized {
     /// nothing about the first hop, which has read the request. Default: no. `reqwest::Request`:
     /// yes, unless [`redirects_off`](crate::RetryOnConnErr::redirects_off) is promised.
     ///
-    /// Say yes where a layer within follows redirects, or a client that does is called:
+    /// Say yes where a layer within follows redirects or makes several attempts of one call for another
+    /// reason (`tower::retry`, which belongs above), or a client that does is called:
     ///
     /// ```
     /// use tower_conn_retry::Replayable;

@@ -11,7 +11,7 @@ macro_rules! replayable {
                 <$request>::try_clone(self)
             }
 
-            /// A safe or idempotent method (RFC 9110 §9.2.2), or an `Idempotency-Key` header.
+            /// A safe or idempotent method (RFC 9110 §9.2.2), or an `Idempotency-Key` header that is not empty.
             fn is_idempotent(&self) -> bool {
                 is_idempotent(self.method(), self.headers())
             }

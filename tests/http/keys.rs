@@ -12,7 +12,7 @@ use super::calls::{client, layer, post, post_with_key, text, within};
 use super::server::{Answer, Server};
 
 /// The keys that requests of these methods have behind the layer, without one of their own and with.
-fn keys(layer: &IdempotencyKeyLayer, method: &str) -> [Vec<HeaderValue>; 4] {
+fn keys(layer: &IdempotencyKeyLayer, method: &str, own: HeaderValue) -> [Vec<HeaderValue>; 4] {
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let (for_http, for_reqwest) = (sender.clone(), sender);
     let mut http = layer.layer(service_fn(move |request: http::Request<()>| {
@@ -24,7 +24,7 @@ fn keys(layer: &IdempotencyKeyLayer, method: &str) -> [Vec<HeaderValue>; 4] {
         std::future::ready(Ok::<_, std::convert::Infallible>(()))
     }));
     let method = Method::from_bytes(method.as_bytes()).unwrap();
-    for own in [None, Some(HeaderValue::from_static("\"own\""))] {
+    for own in [None, Some(own)] {
         let mut request = http::Request::new(());
         *request.method_mut() = method.clone();
         request
@@ -41,6 +41,7 @@ fn keys(layer: &IdempotencyKeyLayer, method: &str) -> [Vec<HeaderValue>; 4] {
     })
 }
 
+const OWN: HeaderValue = HeaderValue::from_static("\"own\"");
 const NAME: http::HeaderName = http::HeaderName::from_static("idempotency-key");
 
 #[test]
@@ -49,7 +50,7 @@ fn post_and_patch_get_a_key_and_only_they() {
         "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "POST", "PATCH", "CONNECT", "LOCK",
         "post",
     ] {
-        let [http, reqwest, own_http, own_reqwest] = keys(&IdempotencyKeyLayer::new(), method);
+        let [http, reqwest, own_http, own_reqwest] = keys(&IdempotencyKeyLayer::new(), method, OWN);
         let needs_one = ["POST", "PATCH"].contains(&method);
         assert_eq!(http.len(), usize::from(needs_one), "{method}");
         assert_eq!(reqwest.len(), usize::from(needs_one), "{method}");
@@ -60,9 +61,33 @@ fn post_and_patch_get_a_key_and_only_they() {
 }
 
 #[test]
+fn an_empty_key_is_none() {
+    for empty in ["", " ", "\"\""] {
+        let layer = IdempotencyKeyLayer::new();
+        for mut key in keys(&layer, "POST", HeaderValue::from_static(empty)) {
+            let key = key.pop().filter(|_| key.is_empty()).unwrap();
+            assert_eq!(key.len(), 38, "{empty:?}");
+        }
+    }
+}
+
+/// Once, and not twice.
+#[tokio::test]
+async fn a_post_with_an_empty_key_is_not_replayed() {
+    for empty in ["", " ", "\"\""] {
+        let server = Server::started().unwrap();
+        server.next(Answer::HangUp);
+        let order = post_with_key(server.url("/order"), "one", empty);
+        let error = within(layer().layer(client()).oneshot(order)).await;
+        assert_eq!(error.unwrap_err().reason(), Reason::NotIdempotent);
+        assert_eq!(server.lines(), ["POST /order"]);
+    }
+}
+
+#[test]
 fn the_key_can_be_the_users() {
     let layer = IdempotencyKeyLayer::new().key(|| HeaderValue::from_static("order-7"));
-    let [http, reqwest, ..] = keys(&layer, "POST");
+    let [http, reqwest, ..] = keys(&layer, "POST", OWN);
     assert_eq!([http, reqwest], [["order-7"], ["order-7"]]);
 }
 

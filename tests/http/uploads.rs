@@ -323,20 +323,36 @@ async fn a_body_that_expects_a_continue_is_replayed_as_any_other_one() {
 #[tokio::test]
 async fn a_stream_goes_through_reqwest() {
     let server = UploadServer::start(vec![Then::Reset(CHUNK * 2)]).await;
+    through_reqwest(&server, put(&server, whole())).await;
+}
+
+/// As its forms are: their bodies are streams, too.
+#[tokio::test]
+async fn a_stream_of_reqwests_own_goes_through_it() {
+    let server = UploadServer::start(vec![Then::Reset(CHUNK * 2)]).await;
+    let request = put(&server, reqwest::Body::wrap(whole()));
+    let request = reqwest::Request::try_from(request).unwrap();
+    assert!(request.try_clone().is_none());
+    let request = Request::<reqwest::Body>::try_from(request).unwrap();
+    through_reqwest(&server, request).await;
+}
+
+async fn through_reqwest<B>(server: &UploadServer, request: Request<B>)
+where
+    B: Body<Data = Bytes, Error: Into<tower_conn_retry::BoxError>> + Send + 'static,
+{
     let client = super::calls::client_without_redirects();
     let service = ServiceBuilder::new()
         .layer(ReplayBodyLayer::new(1 << 20))
         .layer(layer())
-        .service_fn(move |request: Request<ReplayBody<Piped>>| {
+        .service_fn(move |request: Request<ReplayBody<B>>| {
             let client = client.clone();
             async move {
                 let request = request.map(reqwest::Body::wrap);
                 client.execute(request.try_into()?).await
             }
         });
-    let answer = within(service.oneshot(put(&server, whole())))
-        .await
-        .unwrap();
+    let answer = within(service.oneshot(request)).await.unwrap();
     assert_eq!(answer.status(), 200);
     let uploads = server.uploads();
     assert_eq!(uploads.len(), 2);

@@ -2,9 +2,10 @@
 
 use std::io;
 
+use tower::buffer::Buffer;
 use tower::limit::ConcurrencyLimit;
 use tower::{Layer, ServiceExt};
-use tower_conn_retry::{ConnErrorKind, Reason, RetryOnConnErr, Sent};
+use tower_conn_retry::{ConnErrorKind, Reason, Renew, RetryOnConnErr, Sent};
 
 use super::peer::*;
 
@@ -74,4 +75,28 @@ async fn rule_2_replays_use_the_template_and_never_anothers_readiness() {
         peer.clones() >= peer.attempts().len() - 1,
         "a fresh clone for each replay"
     );
+}
+
+/// Its worker has ended for good, and what the docs say helps.
+#[tokio::test(start_paused = true)]
+async fn a_buffer_of_a_service_whose_poll_ready_failed_is_dead_unless_it_is_made_anew() {
+    let peer = Peer::that(Does::Answer);
+    let buffer = {
+        let peer = peer.clone();
+        move || Buffer::new(peer.client(), 8)
+    };
+    let above = Buffer::new(peer.behind(steady()), 8);
+    let below = steady().never_give_up().layer(buffer());
+    let renewed = steady().layer(Renew::new(buffer));
+    peer.is_unready(Some(io::ErrorKind::ConnectionReset));
+    let above = tokio::spawn(above.oneshot(message(1)));
+    let below = send(&below, message(2));
+    let renewed = send(&renewed, message(3));
+    pass(SECOND).await;
+    peer.is_unready(None);
+    assert_eq!(above.await.unwrap().unwrap(), 1);
+    assert_eq!(renewed.await.unwrap().unwrap(), 3);
+    pass(1_000 * SECOND).await;
+    assert!(!below.is_finished());
+    below.abort();
 }

@@ -181,6 +181,31 @@ fn the_request_says_what_became_of_its_body() {
     assert_eq!(kept.size_hint(), before);
 }
 
+/// Also before it is read, and it is the same after.
+#[test]
+fn the_request_counts_what_its_body_is_known_to_have() {
+    let size = |script: Script| {
+        let kept = layered(Request::put("http://a/").body(script).unwrap(), 20);
+        let before = kept.size_hint();
+        let mut first = kept.try_clone().unwrap();
+        next(first.body_mut());
+        let begun = kept.size_hint();
+        text(first.body_mut());
+        [before, begun, kept.size_hint()]
+    };
+    let script = || Script::new([data("one "), data("two")]);
+    let none = size(Script::new([data("")]))[0];
+    assert_eq!(size(script()).map(|size| size - none), [0, 4, 7]);
+    assert_eq!(
+        size(script().at_least(2)).map(|size| size - none),
+        [2, 6, 7]
+    );
+    assert_eq!(size(script().sized()).map(|size| size - none), [7, 7, 7]);
+    // No more than is kept.
+    let long = Script::new([data("a body that is longer than the cap")]).sized();
+    assert_eq!(size(long)[0] - none, 20);
+}
+
 /// The request is asked, says yes, and the old attempt, which nobody has told yet, reads on.
 #[test]
 fn a_request_that_has_said_yes_can_be_replayed() {

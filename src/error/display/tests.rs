@@ -113,11 +113,11 @@ fn texts() {
                 redirect_doubt: true,
                 ..failed(Reason::NotIdempotent, &[Refused], Maybe)
             },
-            "can't reach http://robot:8080, and the request is not idempotent (1 attempt in 12.3s: connection refused; the request may have arrived); to have such a request replayed, let the client follow no redirects (reqwest: `redirect::Policy::none()`) and promise `.redirects_off()`, or give it an `Idempotency-Key` header",
+            "can't reach http://robot:8080, and the request is not idempotent (1 attempt in 12.3s: connection refused; the request may have arrived); to have such a request replayed, let the client follow no redirects (reqwest: `redirect::Policy::none()`, `retry::never()`) and promise `.redirects_off()`, or give it an `Idempotency-Key` header",
         ),
         (
             failed(Reason::NotReplayable, &[BrokenPipe], Maybe),
-            "lost the connection to http://robot:8080, and the request can't be copied (1 attempt in 12.3s: broken pipe; the request may have arrived); to have such a request replayed, give it a body that can be copied",
+            "lost the connection to http://robot:8080, and the request can't be copied (1 attempt in 12.3s: broken pipe; the request may have arrived); to have such a request replayed, give it a body that can be copied: bytes, no stream and no multipart form; or keep what is read of it with a (larger) `ReplayBodyLayer`",
         ),
         (
             Failed {

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{IDEMPOTENCY_KEY, key};
+use super::{IDEMPOTENCY_KEY, has_key, key};
 
 /// Gives requests that are not idempotent an `Idempotency-Key` header, so that they can be replayed.
 /// It belongs outside of [`RetryOnConnErr`](struct@crate::RetryOnConnErr), so that all attempts
@@ -29,7 +29,7 @@ use super::{IDEMPOTENCY_KEY, key};
 ///
 /// # Which requests
 ///
-/// `POST` and `PATCH`, unless they have a key already: the methods that the draft is for. Those that
+/// `POST` and `PATCH`, unless they have a key already (an empty one, `""` too, is none): the methods that the draft is for. Those that
 /// are idempotent by themselves (RFC 9110 §9.2.2) need none. `CONNECT` and methods that RFC 9110
 /// does not know get none, since what a server does with a key there is not known either; for those,
 /// set the header yourself.
@@ -110,7 +110,7 @@ where
 
     fn call(&mut self, mut request: Req) -> S::Future {
         let needs_one = matches!(*request.method_ref(), Method::POST | Method::PATCH);
-        if needs_one && !request.headers_ref().contains_key(IDEMPOTENCY_KEY) {
+        if needs_one && !has_key(request.headers_ref()) {
             let key = (self.layer.key)();
             request.headers_mut_ref().insert(IDEMPOTENCY_KEY, key);
         }

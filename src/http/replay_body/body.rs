@@ -94,8 +94,9 @@ impl Recording {
         self.0.claim()
     }
 
-    pub(crate) fn kept_bytes(&self) -> usize {
-        self.0.kept_bytes()
+    /// What is kept of the body, and what will be, as far as it is known.
+    pub(crate) fn known_bytes(&self) -> usize {
+        self.0.known_bytes()
     }
 }
 

@@ -56,8 +56,9 @@ use super::ReplayBody;
 ///
 /// # reqwest
 ///
-/// A `reqwest::Request` with a streaming body can't be copied. Use `http::Request` above, and turn it
-/// into reqwest's below.
+/// A `reqwest::Request` whose body is a stream (`Body::wrap_stream`) or a multipart form can't be copied, not
+/// even a form that is all in memory. Use `http::Request` above, and turn it into reqwest's below. What
+/// reqwest's own builder makes becomes one by `http::Request::<reqwest::Body>::try_from(request)?`.
 ///
 /// ```
 /// # #[cfg(feature = "reqwest")] {
@@ -68,13 +69,14 @@ use super::ReplayBody;
 /// use tower_conn_retry::{BoxError, ReplayBody, ReplayBodyLayer, RetryOnConnErr};
 ///
 /// # fn client() -> Result<(), BoxError> {
-/// # type Upload = Full<Bytes>;
+/// # type Upload = Full<Bytes>; // or a `reqwest::Body`
 /// let client = reqwest::Client::builder()
 ///     .redirect(reqwest::redirect::Policy::none())
+///     .retry(reqwest::retry::never())
 ///     .build()?;
 /// let service = ServiceBuilder::new()
 ///     .layer(ReplayBodyLayer::new(1 << 20))
-///     .layer(RetryOnConnErr::new().redirects_off()) // a promise, that is kept above
+///     .layer(RetryOnConnErr::new().redirects_off()) // a promise that is kept above
 ///     .service_fn(move |request: Request<ReplayBody<Upload>>| {
 ///         let client = client.clone();
 ///         async move {

@@ -121,6 +121,12 @@ impl State {
         usize::try_from(self.kept_bytes).unwrap_or(usize::MAX)
     }
 
+    /// What is kept, and what will be, as far as it is known.
+    pub(super) fn known_bytes(&self) -> usize {
+        let bytes = self.kept_bytes.saturating_add(self.rest.lower());
+        usize::try_from(bytes.min(self.max_bytes)).unwrap_or(usize::MAX)
+    }
+
     pub(super) fn size_hint(&self, cursor: &Cursor) -> SizeHint {
         if self.objection(cursor).is_some() {
             return SizeHint::default();

@@ -87,6 +87,11 @@ impl Tape {
         self.lock().kept_bytes()
     }
 
+    /// The same, and what will be kept, as far as it is known.
+    pub(super) fn known_bytes(&self) -> usize {
+        self.lock().known_bytes()
+    }
+
     pub(super) fn size_hint(&self, cursor: &Cursor) -> SizeHint {
         self.lock().size_hint(cursor)
     }
