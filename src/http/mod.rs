@@ -58,7 +58,8 @@
 //! idempotent: by its method (RFC 9110 §9.2.2), by an `Idempotency-Key` header (an empty one is none),
 //! by the extension [`Idempotent`], or because a [policy](crate::ConnErrorPolicy::decide) says so.
 //!
-//! **One that is not replayed is spent if it is the probe.** It waits behind an outage as all do; when it is the oldest,
+//! **One that is not replayed is spent if it is the probe.** It waits behind an outage as all do; when it is the
+//! oldest,
 //! it is tried, and if that fails, its caller gets the error, and the next one is tried. So a long outage costs
 //! one such request for each probe: every POST without a key with a reqwest that may have
 //! [redirected](#redirects) it, and every body that can't be copied. What helps is a key, the client without

@@ -29,8 +29,8 @@ use super::{IDEMPOTENCY_KEY, has_key, key};
 ///
 /// # Which requests
 ///
-/// `POST` and `PATCH`, unless they have a key already (an empty one, `""` too, is none): the methods that the draft is for. Those that
-/// are idempotent by themselves (RFC 9110 §9.2.2) need none. `CONNECT` and methods that RFC 9110
+/// `POST` and `PATCH`, unless they have a key already (an empty one, `""` too, is none): the methods that
+/// the draft is for. Those that are idempotent by themselves (RFC 9110 §9.2.2) need none. `CONNECT` and methods that RFC 9110
 /// does not know get none, since what a server does with a key there is not known either; for those,
 /// set the header yourself.
 ///
