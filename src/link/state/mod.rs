@@ -3,6 +3,7 @@
 #![doc = include_str!("diagram.md")]
 
 mod line;
+mod pace;
 mod room;
 mod turns;
 mod view;
@@ -11,25 +12,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 pub(crate) use line::Line;
+pub(crate) use pace::STABLE;
 
 use crate::Reason;
-use crate::backoff::{FIRST_STEP, MIN_DELAY};
+use crate::backoff::FIRST_STEP;
 
 /// Time since the table's epoch.
 pub(crate) type Time = Duration;
 
 /// A call: its number in the order of first calls.
 pub(crate) type Id = u64;
-
-/// An outage that begins within this time of the last connection error goes on with its backoff.
-pub(crate) const STABLE: Duration = Duration::from_secs(10);
-
-/// Unless so many of the backlog were answered since: behind an address where one peer of many is away, the
-/// last connection error is never far, and the delays would grow until nothing gets through.
-const CONVINCING: u32 = 8;
-
-/// What many answers count for, so that a peer that was good is not trusted for long.
-const MOST_CREDIT: u32 = 4 * CONVINCING;
 
 /// A link that is down is forgotten when nobody has called for so long after its probe was due.
 const STALE: Duration = Duration::from_secs(600);
@@ -274,7 +266,7 @@ impl<W> Link<W> {
 
     /// An attempt with a place ended well: the place is free.
     pub(crate) fn succeeded(&mut self, id: Id, now: Time, wakes: &mut Vec<W>) {
-        self.credit = MOST_CREDIT.min(self.credit + 1);
+        self.give_credit();
         self.land(id);
         match &mut self.phase {
             Phase::Probing { by, instead_of, .. } if *by == id => {
@@ -323,18 +315,15 @@ impl<W> Link<W> {
                     self.since = now;
                     self.attempts = 0;
                     self.head_next = false;
-                    let fresh = quiet || self.credit >= CONVINCING;
-                    if fresh {
+                    if quiet {
                         self.delay = FIRST_STEP;
+                        self.credit = 0;
                     }
-                    if one_connection && how.in_order {
-                        After::Gathers
-                    } else {
-                        self.credit = match quiet {
-                            true => 0,
-                            false => self.credit.saturating_sub(CONVINCING),
-                        };
-                        After::WentDown { fresh }
+                    match one_connection && how.in_order {
+                        true => After::Gathers,
+                        false => After::WentDown {
+                            fresh: quiet || self.spend_credit(),
+                        },
                     }
                 }
             }
@@ -373,20 +362,6 @@ impl<W> Link<W> {
         }
         self.settle(now, wakes);
         after
-    }
-
-    /// The backoff's next delay, counted from `from`. `false` if it was [woken](Self::wake) meanwhile, so
-    /// that it begins from the first step.
-    pub(crate) fn delay(&mut self, delay: Duration, from: Time, wakes: &mut Vec<W>) -> bool {
-        if !std::mem::take(&mut self.awaits_delay) {
-            return false;
-        }
-        self.delay = delay.max(MIN_DELAY);
-        if let Phase::Down { probe_at } = &mut self.phase {
-            *probe_at = self.not_before.max(from.saturating_add(self.delay));
-        }
-        self.settle(from, wakes);
-        true
     }
 
     /// A request gives up its place: cancelled, expired, or in a panic.

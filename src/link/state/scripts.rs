@@ -10,8 +10,9 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use super::{After, Answer, Failed, Id, Link, MIN_DELAY, Time};
+use super::{After, Answer, Failed, Id, Link, Time};
 use crate::Reason;
+use crate::backoff::MIN_DELAY;
 
 const MS: Duration = Duration::from_millis(1);
 const SIZE: usize = 10;
