@@ -62,7 +62,7 @@ impl Line {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// So do those who wait for others to hear.
+    /// A call has failed with the connection. Those who wait for others to hear are woken, to fail too.
     pub(super) fn call_failed(&self) {
         if self.failed.swap(true, Ordering::AcqRel) {
             return;
