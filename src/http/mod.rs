@@ -59,9 +59,8 @@
 //! by the extension [`Idempotent`], or because a [policy](crate::ConnErrorPolicy::decide) says so.
 //!
 //! **One that is not replayed is spent if it is the probe.** It waits behind an outage as all do; when it is the
-//! oldest,
-//! it is tried, and if that fails, its caller gets the error, and the next one is tried. So a long outage costs
-//! one such request for each probe: every POST without a key with a reqwest that may have
+//! oldest, it is tried, and if that fails, its caller gets the error, and the next one is tried. So a long outage
+//! costs one such request for each probe: every POST without a key with a reqwest that may have
 //! [redirected](#redirects) it, and every body that can't be copied. What helps is a key, the client without
 //! redirects and [`redirects_off`](crate::RetryOnConnErr::redirects_off), and a [`ReplayBodyLayer`].
 //!
@@ -162,8 +161,8 @@
 //!
 //! A client whose error hides reqwest's (anyhow, thiserror's `transparent`, reqwest-middleware) is
 //! treated the same, as far as hyper-util's error shows below. Of tower-http's `FollowRedirect`
-//! between the layer and a client nothing shows in the error. Put it above the layer, as `tower::retry`, so that each
-//! hop is a call of its own; or wrap the request in a type of yours whose
+//! between the layer and a client nothing shows in the error. Put it above the layer, as `tower::retry`, so that
+//! each hop is a call of its own; or wrap the request in a type of yours whose
 //! [`Replayable::may_redirect`](crate::Replayable::may_redirect) is true.
 //!
 //! # Timeouts

@@ -47,7 +47,6 @@ impl Hearing {
 
     /// Ready with nothing when it may go on to a new connection.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<NotSent>> {
-        let died = self.place.line().died();
         match self.place.elders(cx) {
             Elders {
                 have_failed: true, ..
@@ -59,7 +58,9 @@ impl Hearing {
             } => return Poll::Ready(None),
             _ => {}
         }
-        let alarm = self.alarm.get_or_insert_with(|| Alarm::at(died + HEARING));
+        let line = self.place.line();
+        let alarm = || Alarm::at(line.died() + HEARING);
+        let alarm = self.alarm.get_or_insert_with(alarm);
         ready!(alarm.poll(cx));
         // Somebody may have come in this moment.
         let elders = self.place.elders(cx);

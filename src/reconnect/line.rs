@@ -31,13 +31,6 @@ struct List {
     died: Option<Instant>,
 }
 
-impl List {
-    fn take_wakers(&mut self) -> Vec<Waker> {
-        let wakers = self.places.values_mut().filter_map(Option::take);
-        wakers.collect()
-    }
-}
-
 /// What is known of those who came before, on a connection that is dead.
 pub(super) struct Elders {
     /// No call is in flight: who was has been answered, has failed or has gone.
@@ -55,11 +48,7 @@ impl Line {
 
     /// No call is in flight any more, and there will be none: those who wait for that are woken.
     pub(super) fn calls_end(&self) {
-        let mut list = self.list();
-        list.calls -= 1;
-        let wakers = list.take_wakers();
-        drop(list);
-        wakers.into_iter().for_each(Waker::wake);
+        self.wake_all_after(|list| list.calls -= 1);
     }
 
     /// A call has failed with the connection. Those who wait for others to hear are woken, to fail too.
@@ -67,9 +56,17 @@ impl Line {
         if self.failed.swap(true, Ordering::AcqRel) {
             return;
         }
+        self.wake_all_after(|list| {
+            list.died.get_or_insert_with(Instant::now);
+        });
+    }
+
+    /// Changes the list, and wakes all who wait.
+    fn wake_all_after(&self, change: impl FnOnce(&mut List)) {
         let mut list = self.list();
-        list.died.get_or_insert_with(Instant::now);
-        let wakers = list.take_wakers();
+        change(&mut list);
+        let wakers = list.places.values_mut().filter_map(Option::take);
+        let wakers: Vec<Waker> = wakers.collect();
         drop(list);
         wakers.into_iter().for_each(Waker::wake);
     }

@@ -46,8 +46,8 @@
 //!   call, once. Only where others are waiting for answers on that connection, and have not heard of its end
 //!   yet, it would go past them. So it waits until they have. If one of them fails, so does this call,
 //!   [not sent](crate::Sent::No), and leaves the order to the layer above; if they have been answered or
-//!   dropped it goes on, in the order of the calls. After 20 ms it waits no longer for who is not polled, and fails, too,
-//!   if somebody still has not heard. Nobody fails twice of one connection: a replay finds nobody
+//!   dropped it goes on, in the order of the calls. After 20 ms it waits no longer for who is not polled, and
+//!   fails, too, if somebody still has not heard. Nobody fails twice of one connection: a replay finds nobody
 //!   to wait for, so that a server that closes often is no outage.
 //! - **A connection that ends well is no failure.** An HTTP/1.1 connection (feature `hyper-conn`) that was
 //!   closed after an answer hands back the requests that wait on it. They go on to a new one, in their

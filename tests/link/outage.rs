@@ -106,25 +106,42 @@ async fn rule_5_connects_then_resets_keeps_backing_off() {
     assert_eq!(waits, [100, 200, 400, 800, 1600]);
 }
 
+/// An outage of so many calls, this time after it, and the next one: after how many ms that is probed first.
+async fn delay_of_the_next_outage(held: u64, quiet: Duration) -> u128 {
+    let peer = Peer::that(REFUSED);
+    let backoff = ExponentialBackoff::new().jitter(false);
+    let service = peer.behind(RetryOnConnErr::new().backoff(backoff));
+    let calls = burst(&service, 0..held);
+    pass(150 * MS).await; // one probe has failed, the second is due at 300 ms
+    peer.now_does(Does::Answer);
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    pass(quiet).await;
+    peer.now_does(REFUSED);
+    peer.forget_attempts();
+    let call = send(&service, message(held));
+    settle().await;
+    peer.now_does(Does::Answer);
+    call.await.unwrap().unwrap();
+    let times = peer.times();
+    (times[1] - times[0]).as_millis()
+}
+
 #[tokio::test(start_paused = true)]
 async fn rule_5_back_to_the_first_step_after_ten_quiet_seconds() {
     for (quiet, first) in [(9_900, 400), (10_100, 100)] {
-        let peer = Peer::that(REFUSED);
-        let backoff = ExponentialBackoff::new().jitter(false);
-        let service = peer.behind(RetryOnConnErr::new().backoff(backoff));
-        let held = send(&service, message(1));
-        pass(150 * MS).await; // one probe has failed, the second is due at 300 ms
-        peer.now_does(Does::Answer);
-        held.await.unwrap().unwrap();
-        pass(quiet * MS).await;
-        peer.now_does(REFUSED);
-        peer.forget_attempts();
-        let held = send(&service, message(2));
-        settle().await;
-        peer.now_does(Does::Answer);
-        held.await.unwrap().unwrap();
-        let times = peer.times();
-        assert_eq!((times[1] - times[0]).as_millis(), first, "after {quiet} ms");
+        let delay = delay_of_the_next_outage(1, quiet * MS).await;
+        assert_eq!(delay, first, "after {quiet} ms");
+    }
+}
+
+/// A peer that serves, and fails now and then.
+#[tokio::test(start_paused = true)]
+async fn rule_5_back_to_the_first_step_after_eight_answers_of_the_backlog() {
+    for (held, first) in [(7, 400), (8, 100)] {
+        let delay = delay_of_the_next_outage(held, Duration::ZERO).await;
+        assert_eq!(delay, first, "after {held} answers");
     }
 }
 

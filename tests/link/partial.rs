@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tower_conn_retry::{ExponentialBackoff, RetryOnConnErr};
+use tower_conn_retry::RetryOnConnErr;
 
 use super::peer::*;
 
@@ -47,28 +47,4 @@ async fn one_connection_in_ten_that_breaks_is_no_outage_without_end() {
     let times = calls(0.1, io::ErrorKind::ConnectionReset).await;
     assert_eq!(times.len(), 4_000);
     assert!(times[3_960] < SECOND, "{:?}", times[3_960]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn eight_answers_of_the_backlog_begin_the_backoff_anew() {
-    for (held, delay) in [(7, 400), (8, 100)] {
-        let peer = Peer::that(REFUSED);
-        let backoff = ExponentialBackoff::new().jitter(false);
-        let service = peer.behind(RetryOnConnErr::new().backoff(backoff));
-        let calls = burst(&service, 0..held);
-        pass(150 * MS).await; // one probe has failed, the second is due at 300 ms
-        peer.now_does(Does::Answer);
-        for call in calls {
-            call.await.unwrap().unwrap();
-        }
-        peer.now_does(REFUSED);
-        peer.forget_attempts();
-        let call = send(&service, message(held));
-        settle().await;
-        peer.now_does(Does::Answer);
-        call.await.unwrap().unwrap();
-        let times = peer.times();
-        let waited = (times[1] - times[0]).as_millis();
-        assert_eq!(waited, delay, "after {held} answers");
-    }
 }
