@@ -79,40 +79,15 @@ impl<S: Service<Req>, Req, P, R, M: Mode<Req>> ResponseFuture<S, Req, P, R, M> {
         R: RequestModel<Req>,
     {
         let kept = R::try_clone(&request);
-        if kept.is_none() {
-            return Self::uncopied(shared, id, state, request, attempt);
-        }
+        let more = match kept {
+            Some(_) => More::Clock(Clock::Stopped),
+            None => More::with_gone::<Req, R>(&request),
+        };
         Self {
             attempt: Some(attempt(request)),
             shared,
             id,
             kept,
-            // Not `NOTHING`, which would be copied from where the constant is.
-            more: Rare::new(More::Clock(Clock::Stopped)),
-            state,
-            model: PhantomData,
-        }
-    }
-
-    /// The same with a request that can't be copied.
-    #[cold]
-    #[inline(never)]
-    fn uncopied(
-        shared: Arc<Shared<S, P>>,
-        id: u64,
-        state: M::State,
-        request: Req,
-        attempt: impl FnOnce(Req) -> S::Future,
-    ) -> Self
-    where
-        R: RequestModel<Req>,
-    {
-        let more = More::with_gone::<Req, R>(&request);
-        Self {
-            attempt: Some(attempt(request)),
-            shared,
-            id,
-            kept: None,
             more: Rare::new(more),
             state,
             model: PhantomData,
