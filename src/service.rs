@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 
 use crate::config::Config;
-use crate::future::Start;
+use crate::future::{Rare, Start};
 use crate::link::{Hold, Table};
 use crate::mode::Mode;
 use crate::{
@@ -187,9 +187,24 @@ where
         if M::DEFERS {
             R::set_ticket(&mut request, Ticket::new(entered.id()));
         }
-        match entered.unhindered() {
-            Some(id) => self.attempt(shared, id, request),
-            None => self.call_in_trouble(shared, entered.id(), request),
+        let Some(id) = entered.unhindered() else {
+            return self.call_in_trouble(shared, entered.id(), request);
+        };
+        // As `attempt`, but in here: each argument, the request or its copy, would be moved once more.
+        let state = self.mode.begin::<R>(id, Some(&request));
+        let kept = R::try_clone(&request);
+        let more = match kept {
+            Some(_) => Rare::nothing(),
+            None => Rare::with_gone::<Req, R>(&request),
+        };
+        ResponseFuture {
+            attempt: Some(self.inner.call(request)),
+            shared,
+            id,
+            kept,
+            more,
+            state,
+            model: PhantomData,
         }
     }
 }
@@ -292,9 +307,13 @@ impl<S, P, R, M> ConnRetry<S, P, R, M> {
         M: Mode<Req>,
     {
         let state = self.mode.begin::<R>(id, Some(&request));
-        ResponseFuture::attempting(shared, id, state, request, |request| {
-            self.inner.call(request)
-        })
+        let kept = R::try_clone(&request);
+        let more = match kept {
+            Some(_) => Rare::nothing(),
+            None => Rare::with_gone::<Req, R>(&request),
+        };
+        let attempt = self.inner.call(request);
+        ResponseFuture::attempting(shared, id, state, kept, more, attempt)
     }
 }
 

@@ -7,7 +7,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The time that belongs to a call. Two words, so that the future stays small.
-pub(super) enum Clock {
+pub(crate) enum Clock {
     /// The call's future has not had to wait yet.
     Stopped,
     /// It first had to wait, or failed, then.
@@ -18,7 +18,7 @@ pub(super) enum Clock {
 
 pin_project! {
     /// The timer of a call. Whom it belongs to needs no other allocation, so it knows the start too.
-    pub(super) struct Timer {
+    pub(crate) struct Timer {
         started: Instant,
         #[pin]
         pub(super) sleep: Sleep,

@@ -9,6 +9,7 @@ mod more;
 mod refusal;
 mod slow;
 
+pub(crate) use more::Rare;
 pub(crate) use slow::Start;
 
 use std::fmt;
@@ -22,8 +23,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use call::Call;
-use clock::Clock;
-use more::{More, Rare};
+use more::More;
 use slow::Slow;
 
 use crate::Reason;
@@ -45,16 +45,16 @@ pin_project! {
     {
         // Before the call: an attempt is cancelled before its place is given up.
         #[pin]
-        attempt: Option<S::Future>,
+        pub(crate) attempt: Option<S::Future>,
         // The call, whose view is `Call`. It has no struct of its own: where that is made and moved in
         // here, the request's copy is moved once more.
-        shared: Arc<Shared<S, P>>,
-        id: u64,
-        kept: Option<Req>,
-        more: Rare<S>,
+        pub(crate) shared: Arc<Shared<S, P>>,
+        pub(crate) id: u64,
+        pub(crate) kept: Option<Req>,
+        pub(crate) more: Rare<S>,
         // After the attempt: a request that is deferred because it was cancelled is so first.
-        state: M::State,
-        model: PhantomData<fn() -> R>,
+        pub(crate) state: M::State,
+        pub(crate) model: PhantomData<fn() -> R>,
     }
 }
 
@@ -66,29 +66,21 @@ type Parts<'a, S, Req, P, R, M> = (
 );
 
 impl<S: Service<Req>, Req, P, R, M: Mode<Req>> ResponseFuture<S, Req, P, R, M> {
-    /// A call that begins with an attempt.
-    #[inline]
+    /// A call that begins with this attempt.
     pub(crate) fn attempting(
         shared: Arc<Shared<S, P>>,
         id: u64,
         state: M::State,
-        request: Req,
-        attempt: impl FnOnce(Req) -> S::Future,
-    ) -> Self
-    where
-        R: RequestModel<Req>,
-    {
-        let kept = R::try_clone(&request);
-        let more = match kept {
-            Some(_) => More::Clock(Clock::Stopped),
-            None => More::with_gone::<Req, R>(&request),
-        };
+        kept: Option<Req>,
+        more: Rare<S>,
+        attempt: S::Future,
+    ) -> Self {
         Self {
-            attempt: Some(attempt(request)),
+            attempt: Some(attempt),
             shared,
             id,
             kept,
-            more: Rare::new(more),
+            more,
             state,
             model: PhantomData,
         }

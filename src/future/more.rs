@@ -7,7 +7,7 @@ use super::slow::Slow;
 use crate::RequestModel;
 
 /// What a call has beside its first attempt.
-pub(super) enum More<S> {
+pub(crate) enum More<S> {
     Clock(Clock),
     /// More than one attempt, or a request that can't be copied.
     Slow(Box<Slow<S>>),
@@ -19,7 +19,7 @@ impl<S> More<S> {
     /// That of a call whose request can't be copied.
     #[cold]
     #[inline(never)]
-    pub(super) fn with_gone<Req, R: RequestModel<Req>>(request: &Req) -> Self {
+    fn with_gone<Req, R: RequestModel<Req>>(request: &Req) -> Self {
         let mut slow = Slow::new();
         slow.gone = Some(Box::new(Gone::new::<Req, R>(request)));
         Self::Slow(Box::new(slow))
@@ -70,12 +70,25 @@ impl<S> More<S> {
 }
 
 /// Dropped without a step where there is nothing, and out of line where there is more.
-pub(super) struct Rare<S>(ManuallyDrop<More<S>>);
+pub(crate) struct Rare<S>(ManuallyDrop<More<S>>);
 
 impl<S> Rare<S> {
     #[inline]
     pub(super) fn new(more: More<S>) -> Self {
         Self(ManuallyDrop::new(more))
+    }
+
+    /// Nothing beside the first attempt, as long as it is in flight.
+    #[inline]
+    pub(crate) fn nothing() -> Self {
+        // Not `NOTHING`, which would be copied from where the constant is.
+        Self::new(More::Clock(Clock::Stopped))
+    }
+
+    /// The same, where that attempt has the request, which can't be copied.
+    #[inline]
+    pub(crate) fn with_gone<Req, R: RequestModel<Req>>(request: &Req) -> Self {
+        Self::new(More::with_gone::<Req, R>(request))
     }
 
     #[cold]

@@ -22,7 +22,7 @@ pub(crate) enum Start {
 }
 
 /// The state of a call that is more than one attempt.
-pub(super) struct Slow<S> {
+pub(crate) struct Slow<S> {
     pub(super) clock: Clock,
     pub(super) step: Step<S>,
     pub(super) place: Option<Place>,
@@ -45,7 +45,7 @@ pub(super) struct Slow<S> {
 }
 
 /// What the call does while no attempt is in flight.
-pub(super) enum Step<S> {
+pub(crate) enum Step<S> {
     /// Its first attempt is in flight, or the call is over.
     Idle,
     /// Another attempt is in flight, since then.
