@@ -190,7 +190,7 @@ where
         let Some(id) = entered.unhindered() else {
             return self.call_in_trouble(shared, entered.id(), request);
         };
-        // As `attempt`, but in here: each argument, the request or its copy, would be moved once more.
+        // As `attempt`, but in here: as an argument, the request or its copy would be moved once more.
         let state = self.mode.begin::<R>(id, Some(&request));
         let kept = R::try_clone(&request);
         let more = match kept {
@@ -307,13 +307,9 @@ impl<S, P, R, M> ConnRetry<S, P, R, M> {
         M: Mode<Req>,
     {
         let state = self.mode.begin::<R>(id, Some(&request));
-        let kept = R::try_clone(&request);
-        let more = match kept {
-            Some(_) => Rare::nothing(),
-            None => Rare::with_gone::<Req, R>(&request),
-        };
-        let attempt = self.inner.call(request);
-        ResponseFuture::attempting(shared, id, state, kept, more, attempt)
+        ResponseFuture::attempting(shared, id, state, request, |request| {
+            self.inner.call(request)
+        })
     }
 }
 

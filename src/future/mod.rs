@@ -66,17 +66,24 @@ type Parts<'a, S, Req, P, R, M> = (
 );
 
 impl<S: Service<Req>, Req, P, R, M: Mode<Req>> ResponseFuture<S, Req, P, R, M> {
-    /// A call that begins with this attempt.
+    /// A call that begins with an attempt.
     pub(crate) fn attempting(
         shared: Arc<Shared<S, P>>,
         id: u64,
         state: M::State,
-        kept: Option<Req>,
-        more: Rare<S>,
-        attempt: S::Future,
-    ) -> Self {
+        request: Req,
+        attempt: impl FnOnce(Req) -> S::Future,
+    ) -> Self
+    where
+        R: RequestModel<Req>,
+    {
+        let kept = R::try_clone(&request);
+        let more = match kept {
+            Some(_) => Rare::nothing(),
+            None => Rare::with_gone::<Req, R>(&request),
+        };
         Self {
-            attempt: Some(attempt),
+            attempt: Some(attempt(request)),
             shared,
             id,
             kept,

@@ -9,7 +9,7 @@ use super::super::flight::{self, Delivering, Done, End, Flight, Started};
 use super::super::store::Message;
 use super::super::unwind::unwind;
 use super::Worker;
-use crate::future::{Rare, Start};
+use crate::future::Start;
 use crate::link::Hold;
 use crate::mode::Delivery;
 use crate::{BoxError, ConnErrorPolicy, Reason, RequestModel, ResponseFuture};
@@ -182,25 +182,22 @@ where
         let started = Started::from(&message);
         let future = unwind(|| {
             let id = message.ticket.get();
-            let (service, mut request) = (self.service.clone(), message.request);
+            let (service, request) = (self.service.clone(), message.request);
             if message.attempts > 0 && !R::can_replay(&request) {
                 let start = Start::Ended(Reason::NotReplayable);
                 let future = ResponseFuture::begun(service, id, (), request, start);
                 return future.had(message.attempts, message.maybe_sent);
             }
-            let kept = R::try_clone(&request);
-            let more = match kept {
-                Some(_) => Rare::nothing(),
-                None => Rare::with_gone::<Req, R>(&request),
-            };
-            if message.attempts > 0 {
-                let attempt = message.attempts.saturating_add(1);
-                let destination = || self.destination.clone();
-                self.service.replays(&mut request, attempt, destination);
-            }
-            let attempt = ready.call(request);
-            self.ready = Some(ready);
-            let future = ResponseFuture::attempting(service, id, (), kept, more, attempt);
+            let future = ResponseFuture::attempting(service, id, (), request, |mut request| {
+                if message.attempts > 0 {
+                    let attempt = message.attempts.saturating_add(1);
+                    let destination = || self.destination.clone();
+                    self.service.replays(&mut request, attempt, destination);
+                }
+                let attempt = ready.call(request);
+                self.ready = Some(ready);
+                attempt
+            });
             match message.attempts {
                 0 => future,
                 attempts => future.had(attempts, message.maybe_sent),
