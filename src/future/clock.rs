@@ -25,6 +25,16 @@ pin_project! {
     }
 }
 
+impl Timer {
+    #[inline]
+    fn boxed(started: Instant, at: Instant) -> Pin<Box<Self>> {
+        Box::pin(Self {
+            sleep: sleep_until(at),
+            started,
+        })
+    }
+}
+
 impl Clock {
     /// When it started.
     pub(super) fn since(&self) -> Option<Instant> {
@@ -48,8 +58,7 @@ impl Clock {
     pub(super) fn timer(&mut self, at: Instant) -> Pin<&mut Timer> {
         if !matches!(self, Self::Timed(_)) {
             let started = self.start();
-            let sleep = sleep_until(at);
-            *self = Self::Timed(Box::pin(Timer { started, sleep }));
+            *self = Self::Timed(Timer::boxed(started, at));
         }
         match self {
             Self::Timed(timer) => timer.as_mut(),
@@ -71,8 +80,7 @@ impl Clock {
             *self = Self::Since(started);
             return Poll::Pending;
         };
-        let sleep = sleep_until(at);
-        let mut timer = Box::pin(Timer { started, sleep });
+        let mut timer = Timer::boxed(started, at);
         let over = timer.as_mut().project().sleep.poll(cx);
         *self = Self::Timed(timer);
         over
