@@ -12,6 +12,8 @@ mod outbox_restart {
     mod failing;
     mod flush;
     mod full;
+    #[cfg(feature = "http")]
+    mod keys;
     mod leftovers;
     mod life;
     mod panics;

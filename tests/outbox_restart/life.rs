@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use tower::Layer;
 use tower_conn_retry::outbox::{Codec, OutboxErrorKind};
 use tower_conn_retry::{
-    BoxError, ByTrait, ConnRetry, DefaultPolicy, Outbox, OutboxBuilder, RetryOnConnErr,
+    BoxError, ByTrait, ConnRetry, DefaultPolicy, Outbox, OutboxBuilder, Replayable, RetryOnConnErr,
 };
 
 use crate::peer::{Client, MS, Message, Peer, message};
@@ -60,11 +60,15 @@ pub(crate) fn open(file: &Path, builder: impl Fn() -> OutboxBuilder<Message>) ->
     open_with(file, || Numbers, builder)
 }
 
-pub(crate) fn open_with<C: Codec<Message>>(
+pub(crate) fn open_with<Req, C>(
     file: &Path,
     codec: impl Fn() -> C,
-    builder: impl Fn() -> OutboxBuilder<Message>,
-) -> Outbox<Message> {
+    builder: impl Fn() -> OutboxBuilder<Req>,
+) -> Outbox<Req>
+where
+    Req: Replayable + Send + 'static,
+    C: Codec<Req>,
+{
     let end = Instant::now() + LONG;
     loop {
         match builder().open(file, codec()) {
