@@ -38,6 +38,8 @@ mod proxies;
 mod refusals;
 #[path = "http_clients/relay.rs"]
 mod relay;
+#[path = "http_clients/some_refused.rs"]
+mod some_refused;
 #[path = "http_clients/stampede.rs"]
 mod stampede;
 #[path = "http_clients/tonic.rs"]
