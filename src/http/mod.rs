@@ -246,8 +246,8 @@
 //! # Proxies
 //!
 //! What a forward proxy answers to an `http://` request is an answer, a 502 included. A tunnel
-//! (CONNECT) that is refused is a failed connect: nothing was sent, and waiting is taken to help,
-//! even with a wrong password (407), which the clients do not tell apart by a type. The
+//! (CONNECT) that is refused is a failed connect: nothing was sent, and waiting is taken to help. Only a
+//! missing or wrong password (407) fails at once, as long as the destination has never worked. The
 //! destination is the server's either way, though it may be the proxy that is down.
 //!
 //! # gRPC: tonic
