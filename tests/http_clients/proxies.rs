@@ -66,6 +66,23 @@ async fn wrong_credentials_for_a_tunnel_are_not_tried_again() {
     assert_eq!((error.sent(), error.attempts()), (Sent::No, 1));
 }
 
+#[cfg(feature = "_tests")]
+#[tokio::test]
+async fn nor_are_they_by_reqwest() {
+    let refusal = "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n";
+    let client = reqwest::Client::builder()
+        .proxy(reqwest::Proxy::all(proxy(refusal).await).unwrap())
+        .tls_backend_native()
+        .build()
+        .unwrap();
+    let service = layer().redirects_off().max_attempts(2).layer(client);
+    let url = "https://away.example/".parse().unwrap();
+    let order = reqwest::Request::new(reqwest::Method::POST, url);
+    let error = within(service.oneshot(order)).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::Permanent, "{error:?}");
+    assert_eq!((error.sent(), error.attempts()), (Sent::No, 1));
+}
+
 #[tokio::test]
 async fn a_proxy_that_is_away_is_a_refused_connection() {
     let away = Origin::stopped(Version::H1);
