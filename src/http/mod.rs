@@ -219,6 +219,10 @@
 //! tower-http's `TimeoutLayer` *answers*, with 408 or 504: below this layer, it hides the silence. Have an
 //! [`UnavailableLayer`] with these [`statuses`](UnavailableLayer::statuses) between, or one of the others.
 //!
+//! A timeout alone leaves no HTTP/2 connection: the replays go to the same one, which may be as silent as before.
+//! Have hyper's `keep_alive_interval` and `keep_alive_timeout` (reqwest: `http2_keep_alive_interval`), or
+//! [`Renew`](crate::Renew) with a timeout longer than its [`suspect_after`](crate::Renew::suspect_after).
+//!
 //! reqwest's `timeout` bounds an attempt, each one anew. What bounds the call is
 //! [`give_up_after`](crate::RetryOnConnErr::give_up_after).
 //!

@@ -1,9 +1,13 @@
 //! HTTP/1.1 connections through `Reconnect`.
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tower::{Layer, Service, ServiceExt};
 use tower_conn_retry::http::connection::{Http1Connect, Http1Connection};
 use tower_conn_retry::{ConnErrorKind, Reason, Reconnect, Sent, classify, is_conn_error};
@@ -88,6 +92,49 @@ async fn who_is_not_polled_or_dropped_while_it_waits_holds_up_nobody() {
     within(last).await.unwrap().unwrap();
     within(stalled).await.unwrap();
     assert_eq!(origin.lines(), ["GET /hold", "GET /stalled", "GET /last"]);
+}
+
+/// Takes connections, of which it reads a little of the first and all requests (with empty answers) of the others.
+fn stalled_first(listener: TcpListener) -> oneshot::Receiver<()> {
+    let (stalled, first) = oneshot::channel();
+    tokio::spawn(async move {
+        let (mut stuck, _) = listener.accept().await.unwrap();
+        stuck.read_exact(&mut [0; 64]).await.unwrap();
+        stalled.send(()).unwrap();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                assert_ne!(stream.read_buf(&mut head).await.unwrap(), 0);
+            }
+            let answer = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+        }
+    });
+    first
+}
+
+/// More than the kernels take.
+const LARGE: usize = 64 << 20;
+
+#[tokio::test]
+async fn an_upload_that_the_peer_does_not_read_goes_with_its_call() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let stalled = stalled_first(listener);
+    let connect = Http1Connect::<_, Full<Bytes>>::new(HttpConnector::new());
+    let service = layer().layer(Reconnect::to(connect, url.parse().unwrap()));
+    let upload = Request::post(&url).body(Full::from(vec![0; LARGE]));
+    let upload = spawn(&service, upload.unwrap());
+    within(stalled).await.unwrap();
+    // It waits behind the upload.
+    let mut behind = Box::pin(service.clone().oneshot(get(url.clone())));
+    assert!((&mut behind).now_or_never().is_none());
+    upload.abort();
+    assert!(within(upload).await.unwrap_err().is_cancelled());
+    assert_eq!(within(behind).await.unwrap().status(), 204);
+    let after = within(service.oneshot(get(url))).await.unwrap();
+    assert_eq!(after.status(), 204);
 }
 
 #[tokio::test]

@@ -26,8 +26,10 @@ enum Stage<B> {
     Sent(Sending<B>),
     /// The connection's task has looked, and the caller has not heard yet.
     Unheard(Answer<B>),
-    /// The caller has heard, or is gone.
+    /// The caller has heard.
     Over { well: bool },
+    /// The caller is gone, and hyper hears of it.
+    Dropped,
 }
 
 /// Whether a connection that ends after this, without an error, ends well. hyper does not say whether it
@@ -85,6 +87,7 @@ impl<B> Watch<B> {
         let mut stage = lock(&self.0);
         let (well, sent) = match &mut *stage {
             Stage::Over { well } => return Poll::Ready(*well),
+            Stage::Dropped => return Poll::Ready(false),
             Stage::Unheard(answer) => return Poll::Ready(is_well(answer)),
             Stage::Sent(sending) => {
                 let answer = ready!(sending.poll(cx));
@@ -95,6 +98,15 @@ impl<B> Watch<B> {
         drop(stage);
         drop(sent);
         Poll::Ready(well)
+    }
+
+    /// Whether its caller is gone without having heard.
+    pub(super) fn is_dropped(&self) -> bool {
+        match self.0.try_lock() {
+            Ok(stage) => matches!(*stage, Stage::Dropped),
+            // The caller is there.
+            Err(_) => false,
+        }
     }
 }
 
@@ -129,9 +141,9 @@ impl<B> Drop for Flight<B> {
         if let Stage::Over { .. } = &*stage {
             return;
         }
-        let dropped = std::mem::replace(&mut *stage, Stage::Over { well: false });
+        let dropped = std::mem::replace(&mut *stage, Stage::Dropped);
         drop(stage);
-        drop(dropped);
+        drop(dropped); // which wakes the connection's task
     }
 }
 

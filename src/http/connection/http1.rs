@@ -95,9 +95,10 @@ where
             // First, so that it can say whether it is ready for a request.
             let polled = connection.as_mut().poll(cx);
             let queue = self.queue.upgrade();
-            let Poll::Ready(result) = polled else {
-                queue.inspect(|queue| queue.poll(cx));
-                return Poll::Pending;
+            let result = match polled {
+                Poll::Ready(result) => result,
+                Poll::Pending if queue.as_ref().is_some_and(|queue| queue.poll(cx)) => Ok(()),
+                Poll::Pending => return Poll::Pending,
             };
             self.ending = queue.map(|queue| queue.end(result));
             // What was in flight is decided from here on.

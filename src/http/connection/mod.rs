@@ -95,7 +95,10 @@
 //!
 //! On an HTTP/1.1 connection the next request waits until the answer's body was read to its end or
 //! dropped, and dropping a call or a body that is not at its end closes the connection: there is no
-//! other way to end an HTTP/1.1 message early.
+//! other way to end an HTTP/1.1 message early. It waits for the end of the request's body, too. A server that
+//! answers before it has read that (413), and then neither reads on nor closes, holds up those who wait:
+//! against such a server have a [`Renew`](crate::Renew) around `Reconnect`, and an `attempt_timeout` above its
+//! [`suspect_after`](crate::Renew::suspect_after).
 //!
 //! [`Reconnect`]: crate::Reconnect
 //! [`Unsent`]: crate::Unsent

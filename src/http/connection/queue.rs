@@ -113,8 +113,9 @@ impl<B: Body + Send + 'static> Queue<B> {
     }
 
     /// Gives turns while the connection is ready for a request. Called by its task, after the
-    /// connection had the chance to say that it is.
-    pub(super) fn poll(&self, cx: &mut Context<'_>) {
+    /// connection had the chance to say that it is. Whether the caller of the request that is in the way is
+    /// gone: hyper would first write what it has of it, which the peer may never read.
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> bool {
         // Dropped without the lock.
         let (mut gone, mut late) = (Vec::new(), Vec::new());
         let mut state = self.lock();
@@ -132,12 +133,15 @@ impl<B: Body + Send + 'static> Queue<B> {
                 late.extend(turn.send(Ok(state.send(request))).err());
             }
         }
+        let dropped = state.flight.as_ref().is_some_and(Watch::is_dropped);
+        let abandoned = dropped && !matches!(state.sender.poll_ready(cx), Poll::Ready(Ok(())));
         let former = match &state.task {
             Some(task) if task.will_wake(cx.waker()) => None,
             _ => state.task.replace(cx.waker().clone()),
         };
         drop(state);
         drop((gone, late, former));
+        abandoned
     }
 }
 
