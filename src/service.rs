@@ -190,7 +190,8 @@ where
         let Some(id) = entered.unhindered() else {
             return self.call_in_trouble(shared, entered.id(), request);
         };
-        // As `attempt`, but in here: as an argument, the request or its copy would be moved once more.
+        // What `attempt` does, written out: there the request is an argument, and so moved once more. (Nor is
+        // the choice of `more` a function: that takes five instructions more.)
         let state = self.mode.begin::<R>(id, Some(&request));
         let kept = R::try_clone(&request);
         let more = match kept {
@@ -294,7 +295,6 @@ impl<S, P, R, M> ConnRetry<S, P, R, M> {
     }
 
     /// The first attempt, with the caller's own readied service.
-    #[inline]
     fn attempt<Req>(
         &mut self,
         shared: Arc<Shared<S, P>>,

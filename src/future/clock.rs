@@ -26,6 +26,7 @@ pin_project! {
 }
 
 impl Timer {
+    /// The `Sleep` is made in the box: it is large, and would be moved there.
     #[inline]
     fn boxed(started: Instant, at: Instant) -> Pin<Box<Self>> {
         Box::pin(Self {

@@ -51,11 +51,11 @@
 //!
 //! An answer can get lost with its connection, and a process can be killed between the answer and the
 //! removal (up to 100 messages or so of a destination are sent again then; none after a
-//! [`flush`](Outbox::flush)). So a message arrives at
-//! least once, and the receiver has to know what it has seen. For HTTP put an `IdempotencyKeyLayer` (feature `http`)
-//! *above* this layer: the key is stored with the request, and is the same in each attempt, also after a restart.
-//! (Below, the outbox would store the request without one.) Elsewhere write a number into the
-//! message, of your own, or its [`Ticket`]: [`Replayable::set_ticket`](crate::Replayable::set_ticket).
+//! [`flush`](Outbox::flush)). So a message arrives at least once, and the receiver has to know what it has seen.
+//! For HTTP put an `IdempotencyKeyLayer` (feature `http`) *above* this layer: the key is stored with the request,
+//! and is the same in each attempt, also after a restart. (Below, the outbox would store the request without one.)
+//! Elsewhere write a number into the message, of your own, or its [`Ticket`]:
+//! [`Replayable::set_ticket`](crate::Replayable::set_ticket).
 //! A request that is not [idempotent](crate::Replayable::is_idempotent) is deferred only if it was
 //! provably not sent; if that changes while it is delivered, it becomes a dead letter. But if the process is
 //! killed while such a delivery is in flight, nobody knows of it, and it is made again after the restart: so

@@ -94,7 +94,8 @@ async fn who_is_not_polled_or_dropped_while_it_waits_holds_up_nobody() {
     assert_eq!(origin.lines(), ["GET /hold", "GET /stalled", "GET /last"]);
 }
 
-/// Takes connections, of which it reads a little of the first and all requests (with empty answers) of the others.
+/// Reads a little of its first connection and no more, and answers one request of each other one. Tells when it
+/// has read that little.
 fn stalled_first(listener: TcpListener) -> oneshot::Receiver<()> {
     let (stalled, first) = oneshot::channel();
     tokio::spawn(async move {

@@ -113,8 +113,10 @@ impl<B: Body + Send + 'static> Queue<B> {
     }
 
     /// Gives turns while the connection is ready for a request. Called by its task, after the
-    /// connection had the chance to say that it is. Whether the caller of the request that is in the way is
-    /// gone: hyper would first write what it has of it, which the peer may never read.
+    /// connection had the chance to say that it is.
+    ///
+    /// `true` if it is not, and the caller of its last request is gone, so that the connection is to be dropped:
+    /// hyper would first write what it has of that request, which the peer may never read.
     pub(super) fn poll(&self, cx: &mut Context<'_>) -> bool {
         // Dropped without the lock.
         let (mut gone, mut late) = (Vec::new(), Vec::new());
