@@ -40,8 +40,11 @@ impl Config {
     }
 
     /// How long the first attempt of a call may take.
+    #[inline]
     pub(crate) fn first_attempt(&self) -> Option<Duration> {
-        let limits = self.attempt_timeout.into_iter().chain(self.give_up_after);
-        limits.min()
+        match (self.attempt_timeout, self.give_up_after) {
+            (Some(attempt), Some(all)) => Some(attempt.min(all)),
+            (limit, None) | (None, limit) => limit,
+        }
     }
 }

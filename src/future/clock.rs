@@ -68,6 +68,7 @@ impl Clock {
     }
 
     /// Ready when this time since the start is over. It is asked for once.
+    #[inline]
     pub(super) fn poll_limit(
         &mut self,
         limit: impl FnOnce() -> Option<Duration>,

@@ -69,7 +69,8 @@ impl<S> More<S> {
     }
 }
 
-/// Dropped without a step where there is nothing, and out of line where there is more.
+/// Dropped without a step where there is nothing, in line where there is a timer, as with most calls that
+/// wait, and out of line where there is more.
 pub(crate) struct Rare<S>(ManuallyDrop<More<S>>);
 
 impl<S> Rare<S> {
@@ -101,8 +102,10 @@ impl<S> Rare<S> {
 impl<S> Drop for Rare<S> {
     #[inline]
     fn drop(&mut self) {
-        if !matches!(*self.0, More::Clock(Clock::Stopped)) {
-            self.end();
+        match &mut *self.0 {
+            More::Clock(Clock::Stopped | Clock::Since(_)) => {}
+            More::Clock(clock) => *clock = Clock::Stopped,
+            More::Slow(_) => self.end(),
         }
     }
 }

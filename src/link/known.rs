@@ -47,7 +47,7 @@ impl Known {
     }
 
     /// The first destination is spelled so: it has worked.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_first(&self, spelling: Spelling<'_>) -> bool {
         self.first.get().is_some_and(|first| first.is(spelling))
     }
@@ -115,10 +115,10 @@ impl First {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn is(&self, spelling: Spelling<'_>) -> bool {
         match spelling {
-            Spelling::Url(url) => url.as_bytes().starts_with(self.url.bytes()),
+            Spelling::Url(url) => self.url.begins(url.as_bytes()),
             Spelling::Parts { secure, authority } => {
                 self.secure == secure && self.authority.is(authority.as_bytes())
             }
@@ -143,7 +143,7 @@ impl Text {
         Some(Self { len, bytes })
     }
 
-    #[inline]
+    #[inline(always)]
     fn is(&self, bytes: &[u8]) -> bool {
         // Few authorities are longer than that, and so there is nothing to call.
         match bytes.len() {
@@ -152,6 +152,11 @@ impl Text {
             8..=15 => same_ends::<8>(self.bytes(), bytes),
             _ => self.bytes() == bytes,
         }
+    }
+
+    #[inline(always)]
+    fn begins(&self, bytes: &[u8]) -> bool {
+        bytes.get(..self.len).is_some_and(|bytes| self.is(bytes))
     }
 
     #[inline]
@@ -247,6 +252,14 @@ mod tests {
                 other.replace_range(at..=at, "b");
                 assert!(!known.is_first(parts(&other)), "{other}");
                 assert!(!known.is_first(parts(&first[at + 1..])), "{len}, {at}");
+            }
+            let url = format!("https://{first}/");
+            assert!(known.is_first(Spelling::Url(&format!("{url}b"))));
+            for at in 0..url.len() {
+                let mut other = format!("{url}b");
+                other.replace_range(at..=at, "c");
+                assert!(!known.is_first(Spelling::Url(&other)), "{other}");
+                assert!(!known.is_first(Spelling::Url(&url[..at])), "{len}, {at}");
             }
         }
     }
