@@ -48,6 +48,7 @@
 //! | by GOAWAY, the stream is not above its last | | it is answered |
 //! | while the request waits for a stream: the first of them | | may have been sent |
 //! | while the request waits for a stream: the others | | handed back |
+//! | not: the peer refuses the stream (REFUSED_STREAM) | | not processed: replayed, on a new connection, if there is a copy |
 //!
 //! A server may close an HTTP/1.1 connection whenever it has answered, after each answer even: that is no
 //! failure of those who wait. [`Reconnect`] makes the next connection and puts them on it, in the order of the
