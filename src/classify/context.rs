@@ -74,6 +74,11 @@ impl Context {
         self.handshake = handshake;
     }
 
+    /// Whether a connection was being made, and the transport was there, as far as is known.
+    pub(super) fn is_in_handshake(&self) -> bool {
+        self.handshake && self.connecting
+    }
+
     #[allow(dead_code)] // only for native-tls, and only where that is OpenSSL
     pub(super) fn is_handshake(&self) -> bool {
         self.handshake || self.connecting

@@ -37,6 +37,7 @@
 //! | TLS handshake: end of stream, reset | [`Tls`] | transient |
 //! | TLS: certificate, name, version, cipher, ALPN, a peer that does not speak TLS | [`Tls`] | permanent |
 //! | TLS: a certificate that is not valid yet (a clock that is not set yet) | [`Tls`] | transient |
+//! | while connecting, above TCP: an `io::Error` of kind `InvalidData` (rustls's, if that feature is off) | [`Tls`] | permanent |
 //! | TLS, later: a broken record | [`Tls`] | transient |
 //! | while connecting only: EMFILE, ENFILE, ENOBUFS, ENOMEM | [`Local`] | transient |
 //! | while connecting only: EACCES, EPERM, EAFNOSUPPORT | [`Local`] | permanent |

@@ -15,7 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
-use tower_conn_retry::ConnErrorKind::{Closed, Dns, Local, Other, Refused, Reset};
+use tower_conn_retry::ConnErrorKind::{Closed, Dns, Local, Other, Refused, Reset, Tls};
 use tower_conn_retry::Outlook::{Permanent, Transient};
 use tower_conn_retry::Sent::{Maybe, No};
 use tower_conn_retry::{BoxError, ConnError, ConnErrorKind, Outlook, Sent, classify};
@@ -246,6 +246,11 @@ async fn local_limits_count_while_connecting() {
 async fn connectors_of_unknown_make() {
     assert_is(&connecting("no idea").await, Other, Transient, No);
     assert_is(&connecting(std::fmt::Error).await, Other, Transient, No);
+    // So a handshake's errors come from tokio-rustls, whether rustls's are known or not.
+    let error = || io::Error::new(io::ErrorKind::InvalidData, "received corrupt message");
+    assert_is(&connecting(error()).await, Tls, Permanent, No);
+    let error = connecting(io::Error::other(error())).await;
+    assert_is(&error, Tls, Permanent, No);
     // What is known to be no connection error is none.
     let error = connecting(io::Error::from(io::ErrorKind::InvalidInput)).await;
     assert_eq!(classify(&error), None);
