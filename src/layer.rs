@@ -88,6 +88,8 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
 
     /// Takes the requests for what `Clone` makes of them: every one can be copied, is idempotent,
     /// and goes to the one peer. Default: [`Replayable`](crate::Replayable) says so.
+    ///
+    /// Not for HTTP: a POST that may have been sent would be replayed. Enable the features `http` or `reqwest`.
     #[must_use]
     pub fn clone_requests(self) -> RetryOnConnErr<P, ByClone, M> {
         RetryOnConnErr {

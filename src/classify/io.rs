@@ -45,9 +45,9 @@ pub(super) fn note_system_error(io: &io::Error, context: &mut Context) {
         }
         None if is_cut_frame(io) => Some(Meaning::Conn(ConnErrorKind::Closed)),
         // So tokio-rustls wraps rustls's, which says more where that feature is on.
-        None if context.is_in_handshake() && io.kind() == io::ErrorKind::InvalidData => Some(
-            Meaning::Connecting(ConnErrorKind::Tls, Outlook::Permanent),
-        ),
+        None if context.is_in_handshake() && io.kind() == io::ErrorKind::InvalidData => {
+            Some(Meaning::Connecting(ConnErrorKind::Tls, Outlook::Permanent))
+        }
         None => by_kind(io.kind()),
     };
     match meaning {

@@ -42,7 +42,7 @@ fn about(kind: Kind, outlook: Outlook) -> Option<&'static str> {
         (Kind::NetworkDown, _) => "check this machine's network",
         (Kind::AddressUnavailable, _) => "this machine has no local address or port left for it",
         (Kind::Dns, Outlook::Transient) => "check this machine's name servers",
-        (Kind::Dns, Outlook::Permanent) => "check the host's name",
+        (Kind::Dns, Outlook::Permanent) => "check the address, and the host's name in it",
         (Kind::Tls, Outlook::Transient) => "TLS breaks off: see the peer's log",
         (Kind::Tls, Outlook::Permanent) => {
             "check the certificate, the name, the TLS version, and whether the peer speaks TLS at all"

@@ -26,6 +26,9 @@ pub(super) fn write(error: &Inner, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     kinds(error, f)?;
     f.write_str(match error.sent {
         Sent::No => "; the request was not sent)",
+        Sent::Maybe if error.redirect_doubt => {
+            "; the request may have arrived, if it was redirected)"
+        }
         Sent::Maybe => "; the request may have arrived)",
     })?;
     match advice(error) {

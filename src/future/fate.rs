@@ -104,15 +104,17 @@ where
         }
         if conn_error.sent() == Sent::Maybe {
             slow.maybe_sent = true;
+            slow.redirect_doubt = false;
         } else if called
             && !table.config().redirects_off
             && (may_redirect || may_have_redirected(&*error))
         {
             // The error proves something about the last hop only.
-            slow.redirect_doubt = !slow.maybe_sent;
+            slow.redirect_doubt |= !slow.maybe_sent;
             slow.maybe_sent = true;
         } else if called && relies_on_hypers_goaway(&*error) {
             slow.maybe_sent = true;
+            slow.redirect_doubt = false;
         }
         // Who is told to wait has heard from the peer, not only from a connection.
         let breaks = breaks_one_connection(conn_error.kind()) && conn_error.retry_after().is_none();

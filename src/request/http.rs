@@ -41,6 +41,7 @@ impl Replayable for Uri {
 
 /// Copied with all its headers and extensions; a body such as `Bytes` or `http_body_util::Full` is
 /// shared, not copied.
+#[diagnostic::do_not_recommend] // it would be told of `B: Clone` alone, without what helps
 impl<B: Clone> Replayable for Request<B> {
     fn try_clone(&self) -> Option<Self> {
         Some(self.clone())

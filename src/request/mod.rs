@@ -60,8 +60,8 @@ use crate::Ticket;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be replayed: it does not implement `Replayable`",
     label = "not `Replayable`",
-    note = "`http::Request` needs the feature `http` and a body that is `Clone`, `reqwest::Request` the feature `reqwest` (`reqwest-0-12` for that version)",
-    note = "for any request that is `Clone`, say `RetryOnConnErr::new().clone_requests()`"
+    note = "`http::Request` needs the feature `http` and a body that is `Clone` (`ReplayBodyLayer` makes it so), `reqwest::Request` the feature `reqwest` (`reqwest-0-12` for that version)",
+    note = "for another request that is `Clone`, say `RetryOnConnErr::new().clone_requests()`, which takes each for idempotent: not for HTTP"
 )]
 pub trait Replayable: Sized {
     /// A copy for another attempt, or `None` if there can't be one (a streaming body). Such a

@@ -119,12 +119,8 @@ impl<F, Req, A> Connector<F, Req, A> {
         #[cfg(feature = "tls")]
         let tls = self.tls.clone();
         Connecting(Box::pin(async move {
-            let host = host_of(&address)?;
-            let late = || Error::unsent(ErrorKind::ConnectTimeout, None);
-            if options.connect_timeout.is_zero() {
-                return Err(late());
-            }
             let connect = async {
+                let host = host_of(&address)?;
                 let stream = Counted::new(dial(&address, &options).await?);
                 check(&stream)?;
                 #[cfg(feature = "tls")]
@@ -136,9 +132,14 @@ impl<F, Req, A> Connector<F, Req, A> {
                 let _ = host;
                 Ok(spawn(stream, codec, book, &options))
             };
-            timeout(options.connect_timeout, connect)
-                .await
-                .unwrap_or_else(|_| Err(late()))
+            let connected = match options.connect_timeout.is_zero() {
+                true => None,
+                false => timeout(options.connect_timeout, connect).await.ok(),
+            };
+            let late = || Err(Error::unsent(ErrorKind::ConnectTimeout, None));
+            connected
+                .unwrap_or_else(late)
+                .map_err(|error| error.at(&address))
         }))
     }
 }

@@ -72,16 +72,30 @@ pub enum ErrorKind {
 struct Cause {
     kind: ErrorKind,
     source: Option<BoxError>,
+    /// Of an error of connecting: what was connected to.
+    address: Option<Arc<str>>,
 }
 
 impl Error {
     /// An error of making a connection, or of one request alone: nothing was sent.
     pub(super) fn unsent(kind: ErrorKind, source: Option<BoxError>) -> Self {
         Self {
-            cause: Arc::new(Cause { kind, source }),
+            cause: Arc::new(Cause {
+                kind,
+                source,
+                address: None,
+            }),
             sent: Evidence::No,
             unsent: None,
         }
+    }
+
+    /// Nobody else has this error yet, which is about connecting to this address.
+    pub(super) fn at(mut self, address: &Arc<str>) -> Self {
+        if let Some(cause) = Arc::get_mut(&mut self.cause) {
+            cause.address = Some(address.clone());
+        }
+        self
     }
 
     /// The same cause, seen by a request that was never encoded: it is handed back.
@@ -207,7 +221,11 @@ impl fmt::Display for Error {
             ErrorKind::ResponseTimeout => "the peer did not answer in time",
             ErrorKind::NotReady => "called without being polled ready",
             ErrorKind::Gone => "the task of the connection has gone",
-        })
+        })?;
+        match &self.cause.address {
+            Some(address) => write!(f, " ({address})"),
+            None => Ok(()),
+        }
     }
 }
 

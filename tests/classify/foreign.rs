@@ -5,6 +5,8 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tower::{Layer, ServiceExt, service_fn};
 use tower_conn_retry::ConnErrorKind::Dns;
@@ -116,6 +118,7 @@ fn a_handshake_is_proof_however_it_is_wrapped() {
 
 struct Order {
     may_redirect: bool,
+    is_idempotent: bool,
 }
 
 impl Replayable for Order {
@@ -124,7 +127,7 @@ impl Replayable for Order {
     }
 
     fn is_idempotent(&self) -> bool {
-        false
+        self.is_idempotent
     }
 
     fn may_redirect(&self) -> bool {
@@ -138,7 +141,10 @@ async fn verdicts(may_redirect: bool, error: impl Fn() -> BoxError) -> [(Sent, R
     let error = &error;
     let verdict = async |layer: RetryOnConnErr| {
         let service = service_fn(|_: Order| std::future::ready(Err::<(), _>(error())));
-        let order = Order { may_redirect };
+        let order = Order {
+            may_redirect,
+            is_idempotent: false,
+        };
         let error = layer.layer(service).oneshot(order).await.unwrap_err();
         assert_eq!(error.conn_error().map(|found| found.sent()), Some(No));
         (error.sent(), error.reason())
@@ -165,12 +171,41 @@ async fn a_request_that_may_be_redirected() {
     assert_eq!(verdicts(false, refused).await, [PROOF, PROOF]);
 }
 
+/// That it is doubtful for redirects only is told of all attempts, as long as no other doubt comes up.
+#[tokio::test(start_paused = true)]
+async fn what_is_told_of_several_attempts() {
+    let text = async |broken: usize| {
+        let attempts = Arc::new(AtomicUsize::new(1));
+        let service = service_fn(move |_: Order| {
+            let attempt = attempts.fetch_add(1, Ordering::SeqCst);
+            let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+            let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+            std::future::ready(Err::<(), _>(match attempt == broken {
+                true => BoxError::from(reset),
+                false => ConnectError::new(refused).into(),
+            }))
+        });
+        let service = RetryOnConnErr::new().max_attempts(3).layer(service);
+        let order = Order {
+            may_redirect: true,
+            is_idempotent: true,
+        };
+        let error = service.oneshot(order).await.unwrap_err();
+        assert_eq!((error.sent(), error.attempts()), (Maybe, 3));
+        error.to_string()
+    };
+    let doubt = "the request may have arrived, if it was redirected)";
+    assert!(text(0).await.contains(doubt), "{}", text(0).await);
+    for broken in 1..=3 {
+        let text = text(broken).await;
+        assert!(text.contains("the request may have arrived)"), "{text}");
+    }
+}
+
 /// As octocrab is.
 #[cfg(feature = "hyper-util")]
 #[tokio::test]
 async fn a_client_that_is_made_of_hyper_utils_may_follow_redirects() {
-    use std::sync::Arc;
-
     use hyper_util::client::legacy::Client;
     use hyper_util::rt::TokioExecutor;
 

@@ -34,6 +34,8 @@ async fn addresses_and_names_that_lead_nowhere() {
     ] {
         let error = error_of(address).await;
         assert_eq!((error.kind(), error.sent()), (kind, Sent::No), "{address}");
+        let text = error.to_string();
+        assert!(text.ends_with(&format!(" ({address})")), "{text}");
     }
 }
 

@@ -113,7 +113,7 @@ fn texts() {
                 redirect_doubt: true,
                 ..failed(Reason::NotIdempotent, &[Refused], Maybe)
             },
-            "can't reach http://robot:8080, and the request is not idempotent (1 attempt in 12.3s: connection refused; the request may have arrived); to have such a request replayed, let the client follow no redirects (reqwest: `redirect::Policy::none()`, `retry::never()`) and promise `.redirects_off()`, or give it an `Idempotency-Key` header",
+            "can't reach http://robot:8080, and the request is not idempotent (1 attempt in 12.3s: connection refused; the request may have arrived, if it was redirected); to have such a request replayed, let the client follow no redirects (reqwest: `redirect::Policy::none()`, `retry::never()`) and promise `.redirects_off()`, or give it an `Idempotency-Key` header",
         ),
         (
             failed(Reason::NotReplayable, &[BrokenPipe], Maybe),
@@ -131,7 +131,7 @@ fn texts() {
                 outlook: Permanent,
                 ..failed(Reason::Permanent, &[Dns], No)
             },
-            "can't reach http://robot:8080, and waiting would not help (1 attempt in 12.3s: name resolution failed; the request was not sent); check the host's name",
+            "can't reach http://robot:8080, and waiting would not help (1 attempt in 12.3s: name resolution failed; the request was not sent); check the address, and the host's name in it",
         ),
         (
             Failed {
