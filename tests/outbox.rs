@@ -6,6 +6,7 @@
 mod peer;
 
 mod outbox {
+    mod again;
     mod ages;
     mod bounds;
     mod calls_that_panic;

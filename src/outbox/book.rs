@@ -123,9 +123,10 @@ impl Line {
             && !self.unreadable.contains(&ticket)
     }
 
-    /// Whether there are messages that can be read.
-    pub(super) fn has_some(&self) -> bool {
-        self.len > self.unreadable.len()
+    /// Whether there are messages that wait to be sent, and can be read.
+    pub(super) fn has_waiting(&self) -> bool {
+        let away = self.slots.values().filter(|slot| slot.is_away());
+        self.len > self.unreadable.len() + away.count()
     }
 
     /// Its worker is gone, though not all is done.

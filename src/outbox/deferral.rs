@@ -77,12 +77,12 @@ impl<Req: Send + 'static> Mode<Req> for Outbox<Req> {
         self.shared.is_closed()
     }
 
-    fn has_some_for(&self, destination: &Destination) -> bool {
+    fn has_waiting_for(&self, destination: &Destination) -> bool {
         let book = self.shared.book();
         // Its worker may not have ended yet.
         book.lines
             .get(destination)
-            .is_some_and(|line| line.has_some())
+            .is_some_and(|line| line.has_waiting())
     }
 
     fn answered(state: &mut Deferral<Req>) {
