@@ -7,8 +7,8 @@ use hyper::client::conn::TrySendError;
 
 use super::form::Undo;
 use super::progress::{Progress, Taken};
-use crate::Unsent;
 use crate::reconnect::Heir;
+use crate::{Unsent, classify};
 
 /// Why a connection did not answer a request.
 ///
@@ -47,6 +47,15 @@ impl<B> SendError<B> {
             Some(request) => Kind::Unsent(Box::new(Unsent::new(undo.apply(request), error))),
             None => Kind::Failed(error),
         })
+    }
+
+    /// Whether the caller's own body has failed, or what it asked for can't be done.
+    pub(super) fn is_callers_own(&self) -> bool {
+        match &self.0 {
+            // hyper files the end of its task under the user's errors, too.
+            Kind::Failed(failed) => failed.error.is_user() && classify(&failed.error).is_none(),
+            Kind::Closed(_) | Kind::Unsent(_) => false,
+        }
     }
 
     /// Takes the request out, if it was handed back and not taken before.

@@ -33,10 +33,13 @@ enum Stage<B> {
 }
 
 /// Whether a connection that ends after this, without an error, ends well. hyper does not say whether it
-/// has read the whole body of the answer. But either there is none, or the end was announced.
+/// has read the whole body of the answer. But either there is none, or the end was announced. And where the
+/// caller's own body has failed, there is no other way to end the request.
 fn is_well<B>(answer: &Answer<B>) -> bool {
-    let Ok(answer) = answer else { return false };
-    answer.body().is_end_stream() || is_last(answer)
+    match answer {
+        Ok(answer) => answer.body().is_end_stream() || is_last(answer),
+        Err(error) => error.is_callers_own(),
+    }
 }
 
 /// Whether the server will close the connection after this answer (RFC 9112 §9.3, §9.6), or its
@@ -80,14 +83,14 @@ impl<B> Watch<B> {
         (Self(shared.clone()), Flight(shared))
     }
 
-    /// Whether it was answered, so that the connection has ended well. To be polled when hyper's
-    /// connection was dropped, so that the caller has been woken; it is pending only where tokio wants the
-    /// task to yield.
+    /// Whether it was answered, or ended by its caller, so that the connection has ended well. To be polled
+    /// when hyper's connection was dropped, so that the caller has been woken; it is pending only where tokio
+    /// wants the task to yield.
     pub(super) fn poll_well(&self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut stage = lock(&self.0);
         let (well, sent) = match &mut *stage {
             Stage::Over { well } => return Poll::Ready(*well),
-            Stage::Dropped => return Poll::Ready(false),
+            Stage::Dropped => return Poll::Ready(true),
             Stage::Unheard(answer) => return Poll::Ready(is_well(answer)),
             Stage::Sent(sending) => {
                 let answer = ready!(sending.poll(cx));

@@ -166,7 +166,7 @@ pub(super) struct Ending<B> {
 
 /// How a connection has ended.
 pub(super) enum Verdict {
-    /// After an answer.
+    /// After an answer, or by the caller of the request in flight.
     Well,
     /// With a request in flight, or without having answered any, or nobody knows.
     Failed(Option<hyper::Error>),
