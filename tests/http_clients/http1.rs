@@ -1,8 +1,10 @@
 //! HTTP/1.1 connections through `Reconnect`.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Channel, Full};
 use hyper::{Request, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,7 +14,9 @@ use tower::{Layer, Service, ServiceExt};
 use tower_conn_retry::http::connection::{Http1Connect, Http1Connection};
 use tower_conn_retry::{ConnErrorKind, Reason, Reconnect, Sent, classify, is_conn_error};
 
-use super::calls::{SendBody, Streaming, get, held, layer, post, spawn, stream, text, within};
+use super::calls::{
+    SendBody, Streaming, Tally, get, held, layer, post, spawn, stream, text, within,
+};
 use super::origin::{Origin, Version};
 
 type Client<B> = Reconnect<Http1Connect<HttpConnector, B>, Uri>;
@@ -136,6 +140,35 @@ async fn an_upload_that_the_peer_does_not_read_goes_with_its_call() {
     assert_eq!(within(behind).await.unwrap().status(), 204);
     let after = within(service.oneshot(get(url))).await.unwrap();
     assert_eq!(after.status(), 204);
+}
+
+/// There is nothing wrong with the server, so those who wait behind go on, and no link is down.
+#[tokio::test]
+async fn uploads_that_their_own_callers_end_hold_up_nobody() {
+    for is_dropped in [false, true] {
+        let origin = Origin::started(Version::H1);
+        let tally = Arc::<Tally>::default();
+        let layer = layer().observer(tally.clone()).never_copy();
+        let service = layer.layer(client::<Streaming>(&origin));
+        for number in 1..=5 {
+            let (sender, body) = Channel::<Bytes, std::io::Error>::new(1);
+            let upload = Request::post(origin.url("/upload")).body(body.boxed_unsync());
+            let upload = spawn(&service, upload.unwrap());
+            origin.has_seen(2 * number - 1).await;
+            let mut behind = Box::pin(service.clone().oneshot(stream(origin.url("/behind"))));
+            assert!((&mut behind).now_or_never().is_none());
+            if is_dropped {
+                upload.abort();
+                assert!(within(upload).await.unwrap_err().is_cancelled());
+            } else {
+                sender.abort(std::io::ErrorKind::ConnectionReset.into());
+                let error = within(upload).await.unwrap().unwrap_err();
+                assert_eq!(error.reason(), Reason::NotConnError, "{error}");
+            }
+            assert_eq!(text(within(behind).await).await, "/behind");
+            assert_eq!((tally.failed(), tally.downs()), (0, 0));
+        }
+    }
 }
 
 #[tokio::test]
