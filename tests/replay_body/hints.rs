@@ -55,6 +55,25 @@ fn with_trailers_a_replay_is_no_more_exact_than_the_attempt() {
     assert_eq!(hint(&kept.clone()), (3, Some(3)));
 }
 
+/// Else a replay would say how long it is in truth, and part of a body would pass for a whole one.
+#[test]
+fn a_body_that_is_not_as_long_as_it_says_is_not_replayed() {
+    for tells_end in [false, true] {
+        for (says, replays) in [(0, false), (3, false), (6, false), (7, true), (8, false)] {
+            let mut script = Script::new([data("one "), data("two")]).says(says);
+            if tells_end {
+                script = script.tells_end();
+            }
+            let kept = ReplayBody::new(script, 100);
+            let mut first = kept.clone();
+            assert_eq!(hint(&first), (says, Some(says)));
+            assert_eq!(text(&mut first), "one two", "as without a `ReplayBody`");
+            assert_eq!(kept.can_replay(), replays, "{says}");
+            assert_eq!(rest(&mut kept.clone()).is_ok(), replays, "{says}");
+        }
+    }
+}
+
 #[test]
 fn over_the_cap_it_is_that_of_the_rest() {
     let kept = ReplayBody::new(Script::new([data("one "), data("two")]).sized(), 1);

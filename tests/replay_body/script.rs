@@ -76,6 +76,12 @@ impl Script {
         self
     }
 
+    /// Says that so much data is left, whether that is true or not.
+    pub(crate) fn says(mut self, bytes: u64) -> Self {
+        self.hint = SizeHint::with_exact(bytes);
+        self
+    }
+
     /// Says that there is so much data at least.
     pub(crate) fn at_least(mut self, bytes: u64) -> Self {
         self.hint.set_lower(bytes);
@@ -115,7 +121,8 @@ impl Body for Script {
         let frame = match self.acts.pop_front() {
             None => return Poll::Ready(None),
             Some(Act::Data(data)) => {
-                let left = self.hint.exact().map(|left| left - data.len() as u64);
+                let left = self.hint.exact();
+                let left = left.map(|left| left.saturating_sub(data.len() as u64));
                 if let Some(left) = left {
                     self.hint = SizeHint::with_exact(left);
                 }

@@ -47,7 +47,7 @@ use super::ReplayBody;
 ///
 /// A replay announces the length that the first attempt did. If that had none (HTTP/1.1: `chunked`)
 /// and the body was read to its end meanwhile, a replay announces its length; not if it has trailers,
-/// for which there is no place then.
+/// for which there is no place then. A body that turns out longer or shorter than it has said is not replayed.
 ///
 /// # `Expect: 100-continue`
 ///

@@ -25,8 +25,8 @@ pub(super) struct State {
     read: u64,
     /// What the body says about the rest.
     rest: SizeHint,
-    /// The length was known from the start, and the peer may have been told.
-    sized: bool,
+    /// The length, if it was known from the start: the peer may have been told.
+    announced: Option<u64>,
     trailers: bool,
     /// What was read first is not kept.
     lost: bool,
@@ -102,7 +102,7 @@ impl State {
             kept_bytes: 0,
             max_bytes: u64::try_from(max_bytes).unwrap_or(u64::MAX),
             read: 0,
-            sized: rest.hint.exact().is_some(),
+            announced: rest.hint.exact(),
             trailers: false,
             lost: false,
             tail: Tail::after(&rest),
@@ -135,7 +135,7 @@ impl State {
         let lower = kept.saturating_add(self.rest.lower());
         let upper = self.rest.upper().and_then(|rest| rest.checked_add(kept));
         // Who is told the length does not expect trailers.
-        let may_tell = self.sized || (self.tail == Tail::End && !self.trailers);
+        let may_tell = self.announced.is_some() || (self.tail == Tail::End && !self.trailers);
         let mut hint = SizeHint::new();
         hint.set_lower(lower);
         if let Some(upper) = upper.filter(|upper| may_tell || *upper != lower) {
@@ -239,6 +239,9 @@ impl State {
         if self.tail == Tail::End {
             self.rest = SizeHint::with_exact(0);
         }
+        if self.has_lied() {
+            trash.append(&mut self.lose());
+        }
         if !is_last {
             cursor.failed = Some(ReplayBodyError::Superseded);
         }
@@ -294,6 +297,15 @@ impl State {
             }
         }
         self.lose()
+    }
+
+    /// It is longer or shorter than it has said. A replay would say another length, with which part of a
+    /// body may pass for a whole one.
+    fn has_lied(&self) -> bool {
+        self.announced.is_some_and(|length| match self.tail {
+            Tail::End => self.read != length,
+            _ => self.read > length,
+        })
     }
 
     /// What was read first is not kept any more. Returns all that was.
