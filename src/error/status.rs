@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tonic::{Code, Status};
 
 use super::{Error, Reason};
+use crate::{ConnErrorKind, Sent};
 
 /// For gRPC clients: `.map_err(Status::from)` above the layer.
 ///
@@ -13,6 +14,7 @@ use super::{Error, Reason};
 /// | not about the connection | that of the [`Status`] in its chain, with its message, details and metadata; else `Unknown` |
 /// | [`QueueFull`](Reason::QueueFull) | `ResourceExhausted` |
 /// | [`Permanent`](Reason::Permanent), [`Poisoned`](Reason::Poisoned), [`Closed`](Reason::Closed) | `FailedPrecondition` |
+/// | a [timeout](crate::ConnErrorKind::Timeout) of what may have been done and is not replayed ([`NotIdempotent`](Reason::NotIdempotent), [`NotReplayable`](Reason::NotReplayable)) | `DeadlineExceeded` |
 /// | any other | `Unavailable` |
 ///
 /// The error is the status's source: `status.source()` and a downcast give it back. (Without this
@@ -27,18 +29,23 @@ impl From<Error> for Status {
                 inner.details().to_vec().into(),
                 inner.metadata().clone(),
             ),
-            (reason, _) => Status::new(code(reason), error.to_string()),
+            _ => Status::new(code(&error), error.to_string()),
         };
         status.set_source(Arc::new(error));
         status
     }
 }
 
-fn code(reason: Reason) -> Code {
-    match reason {
+fn code(error: &Error) -> Code {
+    let timed_out = || {
+        let kind = error.conn_error().map(|found| found.kind());
+        error.sent() == Sent::Maybe && kind == Some(ConnErrorKind::Timeout)
+    };
+    match error.reason() {
         Reason::NotConnError => Code::Unknown,
         Reason::QueueFull => Code::ResourceExhausted,
         Reason::Permanent | Reason::Poisoned | Reason::Closed => Code::FailedPrecondition,
+        Reason::NotReplayable | Reason::NotIdempotent if timed_out() => Code::DeadlineExceeded,
         Reason::NotReplayable
         | Reason::NotIdempotent
         | Reason::PolicyFailed
@@ -58,7 +65,7 @@ mod tests {
     use tower::{Layer, ServiceExt, service_fn};
 
     use super::*;
-    use crate::{BoxError, RetryOnConnErr};
+    use crate::{BoxError, Replayable, RetryOnConnErr};
 
     async fn failed(error: fn() -> BoxError) -> Status {
         let service = service_fn(move |()| async move { Err::<Infallible, _>(error()) });
@@ -85,6 +92,38 @@ mod tests {
         assert_eq!(status.details(), b"x");
         assert_eq!(status.metadata().get("left").unwrap(), "hall");
         assert!(status.source().is_some_and(|source| source.is::<Error>()));
+    }
+
+    /// It may have been done.
+    struct Order;
+
+    impl Replayable for Order {
+        fn try_clone(&self) -> Option<Self> {
+            Some(Self)
+        }
+
+        fn is_idempotent(&self) -> bool {
+            false
+        }
+    }
+
+    #[tokio::test]
+    async fn what_may_have_been_done_has_the_code_of_a_deadline_after_a_timeout() {
+        for (kind, code) in [
+            (io::ErrorKind::TimedOut, Code::DeadlineExceeded),
+            (io::ErrorKind::ConnectionReset, Code::Unavailable),
+        ] {
+            let service = service_fn(move |_: Order| async move {
+                Err::<Infallible, _>(BoxError::from(io::Error::from(kind)))
+            });
+            let error = RetryOnConnErr
+                .layer(service)
+                .oneshot(Order)
+                .await
+                .unwrap_err();
+            assert_eq!(error.reason(), Reason::NotIdempotent);
+            assert_eq!(Status::from(error).code(), code);
+        }
     }
 
     #[tokio::test]

@@ -52,11 +52,16 @@
 //! # }
 //! ```
 //!
+//! **Over `https`, enable the feature of the client's TLS library, too** (`rustls`, which is reqwest's and tonic's
+//! default, or `native-tls`). Without it a failed handshake is recognised, but not what has failed: a clock
+//! that is not set yet looks like a wrong certificate.
+//!
 //! # Which requests are replayed
 //!
 //! One that was provably not sent, whatever its method; and one that may have been sent if it is
 //! idempotent: by its method (RFC 9110 §9.2.2), by an `Idempotency-Key` header (an empty one is none),
-//! by the extension [`Idempotent`], or because a [policy](crate::ConnErrorPolicy::decide) says so.
+//! by the extension [`Idempotent`], or because a [policy](crate::ConnErrorPolicy::decide) says so. (Nobody sees the
+//! extensions of a `reqwest::Request`: there it takes the header, or the policy.)
 //!
 //! **One that is not replayed is spent if it is the probe.** It waits behind an outage as all do; when it is the
 //! oldest, it is tried, and if that fails, its caller gets the error, and the next one is tried. So a long outage
@@ -77,6 +82,13 @@
 //! memory, and what a [`ReplayBodyLayer`] above keeps of any other one, or will. Of an
 //! `http::Request<Full<Bytes>>` without it no byte of the body counts: have it, or bound by
 //! [`Limits::requests`](crate::Limits::requests).
+//!
+//! A proxy that passes bodies on as they come must be able to receive the one whose turn it is, whatever the others
+//! do: over HTTP/2 all uploads of a client share the window of its connection, and what waits, in an
+//! outage or for its turn on an HTTP/1.1 connection, is not read, and keeps what it has of that window. With hyper's
+//! default of 1 MiB, some five held uploads are enough: the probe's own body can't arrive, and all are given up.
+//! Have a connection's window (`initial_connection_window_size`) that is larger than what the streams' windows
+//! take together, or read the bodies before the call, as `examples/proxy.rs` does.
 //!
 //! # The pool
 //!
@@ -125,7 +137,8 @@
 //! a [policy](crate::ConnErrorPolicy).
 //!
 //! The same goes for a *layer* below that makes several attempts of one call. **Put `tower::retry` above this
-//! layer**: below, an order that was read and answered with 503, and whose second attempt is refused, is
+//! layer**, unless it tries nothing again but what [could not connect](#a-virtual-address-with-a-dead-backend):
+//! below, an order that was read and answered with 503, and whose second attempt is refused, is
 //! taken for not sent. With hyper's clients nothing in the error tells.
 //!
 //! # A virtual address with a dead backend
@@ -228,12 +241,17 @@
 //!
 //! # Slow paths
 //!
-//! A link is a whole host, and a timeout says that the host is silent. So where the client's own timeout
-//! (reqwest's `timeout`, tonic's `set_timeout`) is shorter than the time that one path takes, a request
-//! for that path, which is the oldest one and so the probe, holds up all the others of that host until it
-//! is given up. The same goes for a redirect to a dead host. Give slow paths time enough; or have a
-//! [policy](crate::ConnErrorPolicy::classify) for which such a timeout is not about the connection; or a
-//! layer of their own.
+//! A link is a whole host, and a probe has got through when the head of its answer is there. So a path that takes
+//! long by nature (a long poll, a stream of requests to tonic) keeps all the others of its host waiting when it is
+//! the oldest that is held: until its answer begins, though the server is back, or until it or they are given up.
+//! Behind several of them the backlog drains slowly, too. Give such paths a layer of their own, and so links of
+//! their own. Several layers may share one client.
+//!
+//! A timeout says that the host is silent. Where one ([`attempt_timeout`](crate::RetryOnConnErr::attempt_timeout),
+//! reqwest's `timeout`, tonic's `set_timeout`) is shorter than the time that one path takes, a request for that
+//! path, once it is the probe, holds up all the others until it is given up. The same goes for a redirect to a dead
+//! host. Have a longer timeout, a layer of their own, or a [policy](crate::ConnErrorPolicy::classify) for which such
+//! a timeout is not about the connection.
 //!
 //! # After the head
 //!
@@ -291,7 +309,7 @@
 //!
 //! | call | connection lost before the head of the answer | after it |
 //! |---|---|---|
-//! | one message | replayed | |
+//! | one message | replayed | a `Status` (`Unknown`) that [`is_conn_error`](crate::is_conn_error) recognises |
 //! | stream of requests | replayed from its start, then it goes on; if more than the cap was read, it fails | it fails |
 //! | stream of answers | replayed | the stream ends with a `Status` that [`is_conn_error`](crate::is_conn_error) recognises |
 //! | both | as a stream of requests | as a stream of answers |
@@ -303,6 +321,64 @@
 //!
 //! A deadline of the call (`tonic::Request::set_timeout`) is one of each attempt for tonic's channel;
 //! what bounds the call is [`give_up_after`](crate::RetryOnConnErr::give_up_after).
+//!
+//! All calls through a channel are to one [destination](crate::Destination), "the peer", as their URIs have no host.
+//! With several endpoints (`Channel::balance_list`) and one of them dead, the channel fails some of the calls, and
+//! each of these is an outage to the link. As with [a virtual address](#a-virtual-address-with-a-dead-backend), what
+//! was not even connected may be tried again below the layer, and that alone:
+//!
+//! ```
+//! # #[cfg(feature = "tonic")] {
+//! use std::error::Error;
+//! use std::future::{Ready, ready};
+//!
+//! use http::Request;
+//! use tonic::Status;
+//! use tonic::body::Body;
+//! use tonic::transport::Channel;
+//! use tower::{ServiceBuilder, retry::Policy};
+//! use tower_conn_retry::{ReplayBodyLayer, RetryOnConnErr};
+//!
+//! /// So many more tries, at once, of what could not connect.
+//! #[derive(Clone)]
+//! struct More(u8);
+//!
+//! fn could_not_connect(error: &tonic::transport::Error) -> bool {
+//!     let mut steps = std::iter::successors(error.source(), |error| error.source());
+//!     steps.any(|error| error.is::<tonic::ConnectError>())
+//! }
+//!
+//! impl<B: Clone, Res> Policy<Request<B>, Res, tonic::transport::Error> for More {
+//!     type Future = Ready<()>;
+//!
+//!     fn retry(
+//!         &mut self,
+//!         _: &mut Request<B>,
+//!         result: &mut Result<Res, tonic::transport::Error>,
+//!     ) -> Option<Ready<()>> {
+//!         result.as_ref().err().filter(|error| could_not_connect(error))?;
+//!         self.0 = self.0.checked_sub(1)?;
+//!         Some(ready(()))
+//!     }
+//!
+//!     fn clone_request(&mut self, request: &Request<B>) -> Option<Request<B>> {
+//!         Some(request.clone())
+//!     }
+//! }
+//!
+//! # fn wrap(channel: Channel) {
+//! let channel = ServiceBuilder::new()
+//!     .map_err(Status::from)
+//!     .layer(ReplayBodyLayer::new(1 << 20))
+//!     .layer(RetryOnConnErr)
+//!     .retry(More(5))
+//!     .map_request(|request: Request<_>| request.map(Body::new))
+//!     .service(channel);
+//! # fn is_a_channel<T: tonic::client::GrpcService<Body>>(_: &T) {}
+//! # is_a_channel(&channel);
+//! # }
+//! # }
+//! ```
 
 #[cfg(feature = "hyper-conn")]
 #[cfg_attr(docsrs, doc(cfg(feature = "hyper-conn")))]

@@ -41,7 +41,8 @@ use super::ReplayBody;
 ///
 /// # A body that waits
 ///
-/// While a request is held, nobody reads its body. Whoever writes to it has to wait as long.
+/// While a request is held, nobody reads its body. Whoever writes to it has to wait as long, and where bodies come
+/// in over one HTTP/2 connection, those that wait may [keep the others from coming](crate::http#what-is-held).
 ///
 /// # Length and trailers
 ///
