@@ -250,7 +250,7 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
         }
     }
 
-    /// Is told what happens. Default: nobody.
+    /// Sets the observer, which is told what happens. Default: none.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.config.observer = Some(Arc::new(observer));

@@ -58,13 +58,19 @@ impl Links {
     }
 
     /// How many links are down and how many requests are held, as a channel that tells of changes.
+    ///
+    /// A link is down until a call gets through: where nothing waits there is no probe, and it stays
+    /// so, whatever the peer does, until the next call. Nor does the channel tell that such a link
+    /// was [forgotten](Self::status) before somebody asks. Of an outbox, `waiting` counts the
+    /// deliveries that are under way; its `len` counts all.
     pub fn subscribe(&self) -> watch::Receiver<LinksSummary> {
         self.table.subscribe()
     }
 
-    /// Something says that the network is back: probes every down link now, and if that fails,
-    /// again from the first step of the backoff. It takes what a peer said about the
-    /// [next probe](ConnError::retry_after) for outdated. However often it is called, there are at least
+    /// Something says that the network is back: probes every down link now that has requests waiting, and
+    /// if that fails, again from the first step of the backoff. A link without any has its next call
+    /// as the probe, at once. What a peer said about the [next probe](ConnError::retry_after) is
+    /// ignored. However often it is called, there are at least
     /// 10 ms between two probes of a link. A probe in flight goes on.
     pub fn wake(&self) {
         self.table.wake();

@@ -37,8 +37,28 @@
 //! | any other error | was never accepted: nobody keeps it | as [`sent`](crate::Error::sent) says |
 //! | its future is dropped | is gone, unless it was just being stored; with [`survive_cancel`](OutboxBuilder::survive_cancel) it is the outbox's | maybe |
 //!
-//! A message leaves the outbox when the service has answered, never when it was written. Each that leaves
-//! has a [`Receipt`]; one that will not be delivered becomes a [dead letter](Outbox::dead_letters), with its
+//! So "deferred" does not mean that the link is down at this moment: a call is deferred behind others that have not
+//! been sent yet, [too](#order).
+//!
+//! A message leaves the outbox when the service has answered, never when it was written. With HTTP every answer
+//! is one, a 500 and a 401 included: where that is no delivery, make an error of it below the layer, and the message
+//! becomes a dead letter (or, of a 503 with an `UnavailableLayer`, is sent again):
+//!
+//! ```
+//! # #[cfg(feature = "reqwest")] {
+//! use tower::ServiceBuilder;
+//! use tower_conn_retry::{Outbox, RetryOnConnErr};
+//!
+//! # fn wrap(outbox: Outbox<reqwest::Request>) {
+//! let client = ServiceBuilder::new()
+//!     .layer(RetryOnConnErr::new().outbox(outbox))
+//!     .and_then(|answer: reqwest::Response| async { answer.error_for_status() })
+//!     .service(reqwest::Client::new());
+//! # }
+//! # }
+//! ```
+//!
+//! Each that leaves has a [`Receipt`]; one that will not be delivered becomes a [dead letter](Outbox::dead_letters), with its
 //! request. Dead letters that nobody takes stay in memory, within limits as large as the outbox's: of more the
 //! oldest are lost, and [counted](Outbox::lost_letters). [`next_dead_letter`](Outbox::next_dead_letter) gives
 //! each as it comes.
@@ -57,7 +77,10 @@
 //! Elsewhere write a number into the message, of your own, or its [`Ticket`]:
 //! [`Replayable::set_ticket`](crate::Replayable::set_ticket).
 //! A request that is not [idempotent](crate::Replayable::is_idempotent) is deferred only if it was
-//! provably not sent; if that changes while it is delivered, it becomes a dead letter. But if the process is
+//! provably not sent; if that changes while it is delivered, it becomes a dead letter. With a reqwest that may follow
+//! redirects a refused connection is no proof: a POST without a key that is deferred while the link is down becomes
+//! one with the first probe that fails. Have a key, or
+//! [`redirects_off`](crate::RetryOnConnErr::redirects_off). But if the process is
 //! killed while such a delivery is in flight, nobody knows of it, and it is made again after the restart: so
 //! is one that [`close`](Outbox::close) interrupts. What must not be done twice needs a key, or no outbox.
 //!
@@ -101,8 +124,11 @@
 //! # Order
 //!
 //! Messages to one [destination](crate::Destination) go in the order of their calls, over restarts too: what a former
-//! process left goes first. A call that finds messages for its destination has no attempt of its own, but is
-//! deferred behind them. In-line callers and the outbox share the links: one probe, one backlog. Set
+//! process left goes first. A call that finds messages for its destination that have not been sent yet has no attempt
+//! of its own, but is deferred behind them, also when the link is up again. When all of them are on their way, calls
+//! have attempts of their own again. A caller who goes on at once with the next message when one is deferred may
+//! stay ahead of the deliveries until the outbox is full: limits and
+//! [`WhenFull::Wait`](crate::WhenFull::Wait) hold it up. In-line callers and the outbox share the links: one probe, one backlog. Set
 //! [`in_order`](crate::RetryOnConnErr::in_order) if requests are pipelined on one connection. Destinations don't
 //! block each other.
 //!
@@ -136,8 +162,8 @@
 //! [`give_up_after`](crate::RetryOnConnErr::give_up_after) is for calls: what the outbox owns it keeps until
 //! [`max_age`](OutboxBuilder::max_age), which has no end by default, or the message's
 //! [own limit](crate::Replayable::max_age). Ages are measured while the outbox is open and the machine awake;
-//! no date is read. Up to 32 messages of a
-//! destination are under way at once.
+//! no date is read. Up to 32 messages of a destination are under way at once; what
+//! [`Links`](crate::Links) tells of those that wait is about these, and [`len`](Outbox::len) about all.
 //!
 //! # The end
 //!
