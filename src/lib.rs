@@ -56,10 +56,10 @@
 //! 2. If the attempt fails, the [policy](ConnErrorPolicy) says whether that is a connection error.
 //!    If not, the error is passed through.
 //! 3. If it is, and the request may be replayed (by default: waiting can help, it can be copied, and
-//!    it was provably not sent or is idempotent), it is replayed once at once where just one
-//!    connection broke. If that fails too, or the error is about the peer or the path, the link goes
-//!    down and the request joins the backlog. (Where the connection before is known to have ended well,
-//!    with other requests that it has taken, it is replayed at once again.) Else the caller gets an
+//!    it was provably not sent or is idempotent), it depends on what broke. If just one connection did, it is
+//!    replayed once, immediately (and again where that connection is known to have ended well, with other
+//!    requests that it has taken). If that fails too, or the error is about the peer or the path, the
+//!    link goes down and the request joins the backlog. If it may not be replayed, the caller gets an
 //!    [`Error`] with its [`Reason`].
 //! 4. While the link is down, the oldest request of the backlog is the probe, after each delay of
 //!    the [`Backoff`]. New calls join the backlog without an attempt of their own.

@@ -343,9 +343,8 @@
 //! #[derive(Clone)]
 //! struct More(u8);
 //!
-//! fn could_not_connect(error: &tonic::transport::Error) -> bool {
-//!     let mut steps = std::iter::successors(error.source(), |error| error.source());
-//!     steps.any(|error| error.is::<tonic::ConnectError>())
+//! fn could_not_connect(error: &(dyn Error + 'static)) -> bool {
+//!     error.is::<tonic::ConnectError>() || error.source().is_some_and(could_not_connect)
 //! }
 //!
 //! impl<B: Clone, Res> Policy<Request<B>, Res, tonic::transport::Error> for More {
@@ -356,7 +355,7 @@
 //!         _: &mut Request<B>,
 //!         result: &mut Result<Res, tonic::transport::Error>,
 //!     ) -> Option<Ready<()>> {
-//!         result.as_ref().err().filter(|error| could_not_connect(error))?;
+//!         result.as_ref().err().filter(|error| could_not_connect(*error))?;
 //!         self.0 = self.0.checked_sub(1)?;
 //!         Some(ready(()))
 //!     }
