@@ -221,7 +221,7 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
     /// reqwest: built with `redirect::Policy::none()`, and without a retry policy other than
     /// `retry::never()`. With one of its own, the order that the server has read is tried again by
     /// reqwest, fails to connect, and that failure is all that the layer hears. (Over HTTP/2 that is
-    /// so of reqwest's [default](crate::http#what-the-clients-replay-by-themselves), too.) The promise
+    /// so of reqwest's [default](https://docs.rs/tower-conn-retry/latest/tower_conn_retry/http/#what-the-clients-replay-by-themselves), too.) The promise
     /// includes every layer below: none makes several attempts of one call. `tower::retry` goes above.
     ///
     /// Only needed where something may redirect: with reqwest, with requests that say

@@ -379,6 +379,9 @@
 //! # }
 //! ```
 
+// Links to `connection` lead nowhere without it.
+#![cfg_attr(not(feature = "hyper-conn"), allow(rustdoc::broken_intra_doc_links))]
+
 #[cfg(feature = "hyper-conn")]
 #[cfg_attr(docsrs, doc(cfg(feature = "hyper-conn")))]
 pub mod connection;

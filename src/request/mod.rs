@@ -142,7 +142,7 @@ pub trait Replayable: Sized {
 
     /// For how long an [outbox](crate::Outbox) may keep it, should it come into one, where that is less
     /// than what the outbox [allows](crate::OutboxBuilder::max_age). Default: no limit of its own. For
-    /// `http::Request`, the extension [`MaxAge`](crate::outbox::MaxAge).
+    /// `http::Request`, the extension `outbox::MaxAge`.
     ///
     /// Asked once, when it is called. What is too old is told apart when its turn comes, or sooner if it
     /// is among the first that wait for their link.
