@@ -102,7 +102,7 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
 
     /// Never copies a request, whose body need not be `Clone` then: HTTP requests that are replayed
     /// only if an error hands them back ([`Unsent`](crate::Unsent)), as those of the HTTP
-    /// [connections](crate::http::connection) do. Default:
+    /// [connections](https://docs.rs/tower-conn-retry/latest/tower_conn_retry/http/connection/) do. Default:
     /// [`Replayable`](crate::Replayable) copies them.
     ///
     /// A request that may have been sent is never replayed then, whatever its method, with
