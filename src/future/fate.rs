@@ -70,7 +70,10 @@ where
 
         let Some(seen) = self.shared.policy.classify(&*error) else {
             // It says nothing against the connection, so the link may take it for an answer.
-            slow.maybe_sent |= called;
+            if called {
+                slow.maybe_sent = true;
+                slow.redirect_doubt = false;
+            }
             if let Some(place) = slow.place.take() {
                 place.answered(false);
             }

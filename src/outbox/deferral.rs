@@ -80,9 +80,9 @@ impl<Req: Send + 'static> Mode<Req> for Outbox<Req> {
     fn has_waiting_for(&self, destination: &Destination) -> bool {
         let book = self.shared.book();
         // Its worker may not have ended yet.
-        book.lines
-            .get(destination)
-            .is_some_and(|line| line.has_waiting())
+        let line = book.lines.get(destination);
+        // Some of those who wait for room may be for it.
+        line.is_some_and(|line| line.has_waiting() || !book.room.is_empty())
     }
 
     fn answered(state: &mut Deferral<Req>) {

@@ -126,16 +126,16 @@
 //! Messages to one [destination](crate::Destination) go in the order of their calls, over restarts too: what a former
 //! process left goes first. A call that finds messages for its destination that have not been sent yet has no attempt
 //! of its own, but is deferred behind them, also when the link is up again. When all of them are on their way, calls
-//! have attempts of their own again. A caller who goes on at once with the next message when one is deferred may
-//! stay ahead of the deliveries until the outbox is full: limits and
-//! [`WhenFull::Wait`](crate::WhenFull::Wait) hold it up. In-line callers and the outbox share the links: one probe, one backlog. Set
+//! have attempts of their own again. A caller who goes on at once whenever a call is deferred can fill the outbox
+//! faster than it is emptied, and then its calls stay deferred: limits and
+//! [`WhenFull::Wait`](crate::WhenFull::Wait) slow it down. In-line callers and the outbox share the links: one probe, one backlog. Set
 //! [`in_order`](crate::RetryOnConnErr::in_order) if requests are pipelined on one connection. Destinations don't
 //! block each other.
 //!
-//! A call whose own attempt is in flight holds up nobody. If its connection breaks, it is deferred at the
+//! A call whose own attempt is in flight holds up nobody, nor does a delivery. If its connection breaks, it has the
 //! place of its call, and goes before all later ones that have not been sent by then. Those that have been
 //! went before it: where it hears of the break later than the first probe after it, which with `in_order`
-//! is 20 ms at least. What was deferred without an attempt is called in its turn. With `in_order` the
+//! is 20 ms at least. What was deferred without an attempt has its first one in its turn. With `in_order` the
 //! outbox waits before a probe until all its own attempts have heard that they failed, a second at most.
 //!
 //! All this is about the order of calls. Up to 32 are in flight at once; a client that has more than one

@@ -1,4 +1,5 @@
-//! Those who waited on a connection that has ended well: it has answered, and then it was over.
+//! Those who waited on a connection that has ended well: it has answered, or its last caller's
+//! own body has failed, and then it was over.
 //!
 //! They go on to the next connection by themselves, in the order of their calls and before all who
 //! were not handed over yet. It is not in that order that they are polled; so the first one who

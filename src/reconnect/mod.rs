@@ -50,9 +50,10 @@
 //!   fails, too, if somebody still has not heard. Nobody fails twice of one connection: a replay finds nobody
 //!   to wait for, so that a server that closes often is no outage.
 //! - **A connection that ends well is no failure.** An HTTP/1.1 connection (feature `hyper-conn`) that was
-//!   closed after an answer hands back the requests that wait on it. They go on to a new one, in their
-//!   order and before all who come later; so does one that was handed over as it ended. That can't go on for ever: each of these connections has answered
-//!   a request. (If the last handle of the `Reconnect` is gone, they fail instead, not sent.)
+//!   closed after an answer, or because the own body of the caller in flight has failed, hands back the requests
+//!   that wait on it. They go on to a new one, in their order and before all who come later; so does one that
+//!   was handed over as it ended. That can't go on for ever: each of these connections has taken a
+//!   request that is over then. (If the last handle of the `Reconnect` is gone, they fail instead, not sent.)
 //!
 //! - **An old connection is not handed out either**, where [`max_age`](Reconnect::max_age) or
 //!   [`idle_timeout`](Reconnect::idle_timeout) say so: middleboxes forget connections.

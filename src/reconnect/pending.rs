@@ -196,7 +196,7 @@ where
                     let error: BoxError = error.into();
                     let heir = heir(&*error).filter(|_| !lease.line.has_failed_calls());
                     if let Some(heir) = heir {
-                        // Others were first on it, and were answered.
+                        // Others were first on it, and theirs are over.
                         shared.ended_well(&lease.line, heir);
                         let waiter = waiter.take().unwrap_or_else(|| Waiter::new(shared));
                         *stage = Stage::Connecting {

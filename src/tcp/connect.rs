@@ -119,8 +119,8 @@ impl<F, Req, A> Connector<F, Req, A> {
         #[cfg(feature = "tls")]
         let tls = self.tls.clone();
         Connecting(Box::pin(async move {
+            let host = host_of(&address).map_err(|error| error.at(&address))?;
             let connect = async {
-                let host = host_of(&address)?;
                 let stream = Counted::new(dial(&address, &options).await?);
                 check(&stream)?;
                 #[cfg(feature = "tls")]

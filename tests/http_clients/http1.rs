@@ -128,7 +128,9 @@ async fn an_upload_that_the_peer_does_not_read_goes_with_its_call() {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let stalled = stalled_first(listener);
     let connect = Http1Connect::<_, Full<Bytes>>::new(HttpConnector::new());
-    let service = layer().layer(Reconnect::to(connect, url.parse().unwrap()));
+    let tally = Arc::<Tally>::default();
+    let layer = layer().observer(tally.clone());
+    let service = layer.layer(Reconnect::to(connect, url.parse().unwrap()));
     let upload = Request::post(&url).body(Full::from(vec![0; LARGE]));
     let upload = spawn(&service, upload.unwrap());
     within(stalled).await.unwrap();
@@ -138,37 +140,69 @@ async fn an_upload_that_the_peer_does_not_read_goes_with_its_call() {
     upload.abort();
     assert!(within(upload).await.unwrap_err().is_cancelled());
     assert_eq!(within(behind).await.unwrap().status(), 204);
+    // The peer may have been silent, so that is a failure of who has waited, and was not sent.
+    assert_eq!((tally.failed(), tally.downs()), (1, 0));
     let after = within(service.oneshot(get(url))).await.unwrap();
     assert_eq!(after.status(), 204);
 }
 
 /// There is nothing wrong with the server, so those who wait behind go on, and no link is down.
 #[tokio::test]
-async fn uploads_that_their_own_callers_end_hold_up_nobody() {
-    for is_dropped in [false, true] {
-        let origin = Origin::started(Version::H1);
-        let tally = Arc::<Tally>::default();
-        let layer = layer().observer(tally.clone()).never_copy();
-        let service = layer.layer(client::<Streaming>(&origin));
-        for number in 1..=5 {
-            let (sender, body) = Channel::<Bytes, std::io::Error>::new(1);
-            let upload = Request::post(origin.url("/upload")).body(body.boxed_unsync());
-            let upload = spawn(&service, upload.unwrap());
-            origin.has_seen(2 * number - 1).await;
-            let mut behind = Box::pin(service.clone().oneshot(stream(origin.url("/behind"))));
-            assert!((&mut behind).now_or_never().is_none());
-            if is_dropped {
-                upload.abort();
-                assert!(within(upload).await.unwrap_err().is_cancelled());
-            } else {
-                sender.abort(std::io::ErrorKind::ConnectionReset.into());
-                let error = within(upload).await.unwrap().unwrap_err();
-                assert_eq!(error.reason(), Reason::NotConnError, "{error}");
-            }
-            assert_eq!(text(within(behind).await).await, "/behind");
-            assert_eq!((tally.failed(), tally.downs()), (0, 0));
-        }
+async fn uploads_whose_own_bodies_fail_hold_up_nobody() {
+    let origin = Origin::started(Version::H1);
+    let tally = Arc::<Tally>::default();
+    let layer = layer().observer(tally.clone()).never_copy();
+    let service = layer.layer(client::<Streaming>(&origin));
+    for number in 1..=5 {
+        let (sender, body) = Channel::<Bytes, std::io::Error>::new(1);
+        let upload = Request::post(origin.url("/upload")).body(body.boxed_unsync());
+        let upload = spawn(&service, upload.unwrap());
+        origin.has_seen(2 * number - 1).await;
+        let mut behind = Box::pin(service.clone().oneshot(stream(origin.url("/behind"))));
+        assert!((&mut behind).now_or_never().is_none());
+        sender.abort(std::io::ErrorKind::ConnectionReset.into());
+        let error = within(upload).await.unwrap().unwrap_err();
+        assert_eq!(error.reason(), Reason::NotConnError, "{error}");
+        assert_eq!(text(within(behind).await).await, "/behind");
+        assert_eq!((tally.failed(), tally.downs()), (0, 0));
     }
+}
+
+/// So it is if that was answered before.
+#[tokio::test]
+async fn an_upload_whose_own_body_fails_after_the_answer_holds_up_nobody() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    assert_ne!(stream.read_buf(&mut head).await.unwrap(), 0);
+                }
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                stream.write_all(answer).await.unwrap();
+                // Until the client closes it.
+                while stream.read_buf(&mut head).await.is_ok_and(|read| read > 0) {}
+            });
+        }
+    });
+    let tally = Arc::<Tally>::default();
+    let layer = layer().observer(tally.clone()).never_copy();
+    let connect = Http1Connect::<_, Streaming>::new(HttpConnector::new());
+    let service = layer.layer(Reconnect::to(connect, url.parse().unwrap()));
+    let (sender, body) = Channel::<Bytes, std::io::Error>::new(1);
+    let upload = Request::post(&url).body(body.boxed_unsync()).unwrap();
+    assert_eq!(
+        text(within(service.clone().oneshot(upload)).await).await,
+        "ok"
+    );
+    let mut behind = Box::pin(service.clone().oneshot(stream(url)));
+    assert!((&mut behind).now_or_never().is_none());
+    sender.abort(std::io::ErrorKind::ConnectionReset.into());
+    assert_eq!(text(within(behind).await).await, "ok");
+    assert_eq!((tally.failed(), tally.downs()), (0, 0));
 }
 
 #[tokio::test]

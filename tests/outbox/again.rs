@@ -1,6 +1,6 @@
 //! When the link is back, and all that was deferred is on its way, calls have attempts of their own again.
 
-use tower_conn_retry::Outbox;
+use tower_conn_retry::{Limits, Outbox, WhenFull};
 
 use super::faulty::with_leftovers;
 use super::with;
@@ -49,6 +49,31 @@ async fn not_while_one_has_not_been_sent() {
     assert_eq!(peer.attempts(), (0..41).collect::<Vec<_>>());
     assert_eq!(outbox.len(), 9);
     assert_eq!(call(&service, message(41)).await.unwrap(), 41);
+}
+
+#[tokio::test(start_paused = true)]
+async fn not_while_one_waits_for_room() {
+    let peer = Peer::that(REFUSED);
+    let limits = Limits::new().requests(2);
+    let outbox = Outbox::builder().limits(limits).when_full(WhenFull::Wait);
+    let outbox = outbox.in_memory();
+    let service = with(&peer, &outbox);
+    let mut calls = Vec::new();
+    for number in 0..40 {
+        if number == 5 {
+            peer.forget_attempts();
+            peer.now_does(Does::AnswerAfter(SECOND));
+        }
+        calls.push(send(&service, message(number)));
+        pass(50 * MS).await;
+    }
+    for call in calls {
+        if let Err(error) = call.await.unwrap() {
+            assert!(error.is_deferred(), "{error}");
+        }
+    }
+    outbox.flush().await;
+    assert_eq!(peer.attempts(), (0..40).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,11 +49,10 @@ impl<B> SendError<B> {
         })
     }
 
-    /// Whether the caller's own body has failed, or what it asked for can't be done.
+    /// See [`is_callers_own`].
     pub(super) fn is_callers_own(&self) -> bool {
         match &self.0 {
-            // hyper files the end of its task under the user's errors, too.
-            Kind::Failed(failed) => failed.error.is_user() && classify(&failed.error).is_none(),
+            Kind::Failed(failed) => is_callers_own(&failed.error),
             Kind::Closed(_) | Kind::Unsent(_) => false,
         }
     }
@@ -65,6 +64,12 @@ impl<B> SendError<B> {
             Kind::Closed(_) | Kind::Failed(_) => None,
         }
     }
+}
+
+/// Whether it is the caller's own body that has failed, or what it asked for can't be done.
+pub(super) fn is_callers_own(error: &hyper::Error) -> bool {
+    // hyper files the end of its task under the user's errors, too.
+    error.is_user() && classify(error).is_none()
 }
 
 impl<B> fmt::Debug for SendError<B> {
@@ -115,7 +120,7 @@ enum How {
     /// The requests in flight are in no order, and may go on: the peer has sent a GOAWAY. If that is
     /// all, with what became of them.
     GoingAway(Option<Arc<Progress>>),
-    /// The last request was answered, nothing has failed: they go on to the next connection.
+    /// The last request was answered, or its caller's own body has failed: they go on to the next connection.
     Well(Arc<Heir>),
 }
 
@@ -131,7 +136,7 @@ impl ConnectionClosed {
         Self { how, ..self }
     }
 
-    /// The last request was answered, and so many still wait.
+    /// It has ended well, and so many still wait.
     pub(crate) fn well(waiting: usize) -> Self {
         let how = How::Well(Arc::new(Heir::after(waiting)));
         Self { cause: None, how }

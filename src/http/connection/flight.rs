@@ -1,7 +1,8 @@
 //! A request that an HTTP/1.1 connection has taken, and how it ends.
 //!
 //! The caller waits for the answer. The connection's task wants to know, when the connection is
-//! over, whether there was one: then its end is no failure of those who wait behind it. It can't wait
+//! over, whether there was one, or the caller's own body failed: then its end is no failure of those who wait
+//! behind it. It can't wait
 //! for the caller, who may never be polled again. So both have their hand on it, and the task looks
 //! for itself.
 
@@ -83,14 +84,15 @@ impl<B> Watch<B> {
         (Self(shared.clone()), Flight(shared))
     }
 
-    /// Whether it was answered, or ended by its caller, so that the connection has ended well. To be polled
-    /// when hyper's connection was dropped, so that the caller has been woken; it is pending only where tokio
-    /// wants the task to yield.
+    /// Whether it was answered, or its caller's own body has failed, so that the connection has ended well. To be
+    /// polled when hyper's connection was dropped, so that the caller has been woken; it is pending only where
+    /// tokio wants the task to yield.
     pub(super) fn poll_well(&self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut stage = lock(&self.0);
         let (well, sent) = match &mut *stage {
             Stage::Over { well } => return Poll::Ready(*well),
-            Stage::Dropped => return Poll::Ready(true),
+            // Perhaps because the peer is silent: a timeout drops it, too.
+            Stage::Dropped => return Poll::Ready(false),
             Stage::Unheard(answer) => return Poll::Ready(is_well(answer)),
             Stage::Sent(sending) => {
                 let answer = ready!(sending.poll(cx));

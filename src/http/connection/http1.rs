@@ -16,7 +16,8 @@ use super::{ResponseFuture, SendError};
 /// It takes one request at a time; the others wait their turn, in the order of the calls. A caller
 /// that is dropped or not polled meanwhile is in nobody's way. `poll_ready` never waits, and fails
 /// when the connection is over. Those who wait then get their requests back; if it was over after an
-/// answer, or because of the caller before them, [`Reconnect`](crate::Reconnect) goes on with them to the next one.
+/// answer, or because the own body of the caller before them has failed, [`Reconnect`](crate::Reconnect) goes
+/// on with them to the next one.
 ///
 /// The connection is closed when the last clone is dropped and the last answer is over.
 pub struct Http1Connection<B> {

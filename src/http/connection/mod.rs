@@ -39,7 +39,7 @@
 //!
 //! | the connection ends | HTTP/1.1 | HTTP/2 |
 //! |---|---|---|
-//! | while the request waits for its turn, after an answer, or by the caller before it | handed back, and `Reconnect` goes on to the next connection | |
+//! | while the request waits for its turn, after an answer, or as the caller's own body before it fails | handed back, and `Reconnect` goes on to the next connection | |
 //! | while the request waits for its turn, else | handed back | handed back |
 //! | before anything of it was written | handed back | handed back |
 //! | later | may have been sent | may have been sent |
@@ -56,10 +56,10 @@
 //! connection's last (`Connection: close`, HTTP/1.0 without keep-alive, a body that ends with the
 //! connection), or had no body. (Whether a body was read to its end hyper does not tell. So where a connection
 //! ends without a word after an answer with a body, they fail with it, provably not sent; and where the end
-//! was announced, they go on even if the body has broken off, which its reader hears.) Where a caller ends the
-//! request in flight, because its own body fails or its call is dropped, the connection ends with it, and those
-//! who wait go on as well: nothing is wrong with the peer. Where a request was in flight otherwise, or none was
-//! answered, it is a failure, and the layer's backoff limits the attempts.
+//! was announced, they go on even if the body has broken off, which its reader hears.) Where the own
+//! body of the request in flight fails, the connection ends with it, and those who wait go on as well: nothing is
+//! wrong with the peer. Where a request was in flight otherwise, dropped ones included (a timeout drops it, too), or
+//! none was answered, it is a failure, and the layer's backoff limits the attempts.
 //!
 //! With HTTP/2 there is no such hand-over: those above the last stream of a GOAWAY, and those that come too
 //! late for the connection, are failures, provably not sent, which the layer replays at once. A server may go

@@ -12,6 +12,7 @@ use hyper::body::Body;
 use hyper::client::conn::http1::SendRequest;
 use tokio::sync::oneshot;
 
+use super::error::is_callers_own;
 use super::flight::{Flight, Watch};
 use super::form::origin_form;
 use super::future::{Sending, Turn};
@@ -166,7 +167,7 @@ pub(super) struct Ending<B> {
 
 /// How a connection has ended.
 pub(super) enum Verdict {
-    /// After an answer, or by the caller of the request in flight.
+    /// After an answer, or because the own body of the caller of the request in flight has failed.
     Well,
     /// With a request in flight, or without having answered any, or nobody knows.
     Failed(Option<hyper::Error>),
@@ -182,6 +183,8 @@ impl<B> Ending<B> {
         let result = std::mem::replace(&mut self.result, Ok(()));
         Poll::Ready(match result {
             Ok(()) if well => Verdict::Well,
+            // Of a body that went on after the answer.
+            Err(error) if is_callers_own(&error) => Verdict::Well,
             result => Verdict::Failed(result.err()),
         })
     }
