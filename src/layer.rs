@@ -236,7 +236,7 @@ impl<P, R, M> RetryOnConnErr<P, R, M> {
     /// Has an [`Outbox`] own the requests that have to wait. Default: their callers do.
     ///
     /// A call makes its first attempt as ever. Where it would have to wait for its link, or behind messages that
-    /// are not sent yet, the outbox takes it, and the call ends with an [`Error`](crate::Error) that
+    /// are not answered yet, the outbox takes it, and the call ends with an [`Error`](crate::Error) that
     /// [`is_deferred`](crate::Error::is_deferred). `give_up_after` and `limits` do not apply to what
     /// the outbox owns, with one exception: if there is no `attempt_timeout`, its attempts last no
     /// longer than `give_up_after`.

@@ -37,7 +37,7 @@ pub trait Mode<Req>: sealed::Sealed {
 
     /// Something comes before a new call.
     #[doc(hidden)]
-    fn has_waiting_for(&self, _: &Destination) -> bool {
+    fn has_some_for(&self, _: &Destination) -> bool {
         false
     }
 

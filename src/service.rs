@@ -253,8 +253,7 @@ impl<S, P, R, M> ConnRetry<S, P, R, M> {
         let table = &shared.table;
         if M::DEFERS {
             // What can't be copied can't be deferred, but has its first attempt.
-            let first =
-                || self.mode.has_waiting_for(&destination) && R::try_clone(&request).is_some();
+            let first = || self.mode.has_some_for(&destination) && R::try_clone(&request).is_some();
             if table.is_open(&destination) && !first() {
                 return self.attempt(shared, id, request);
             }

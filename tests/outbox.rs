@@ -6,7 +6,6 @@
 mod peer;
 
 mod outbox {
-    mod again;
     mod ages;
     mod bounds;
     mod calls_that_panic;

@@ -123,10 +123,9 @@ impl Line {
             && !self.unreadable.contains(&ticket)
     }
 
-    /// Whether there are messages that wait to be sent, and can be read.
-    pub(super) fn has_waiting(&self) -> bool {
-        let away = self.slots.values().filter(|slot| slot.is_away());
-        self.len > self.unreadable.len() + away.count()
+    /// Whether there are messages that can be read.
+    pub(super) fn has_some(&self) -> bool {
+        self.len > self.unreadable.len()
     }
 
     /// Its worker is gone, though not all is done.

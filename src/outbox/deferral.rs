@@ -77,12 +77,12 @@ impl<Req: Send + 'static> Mode<Req> for Outbox<Req> {
         self.shared.is_closed()
     }
 
-    fn has_waiting_for(&self, destination: &Destination) -> bool {
+    fn has_some_for(&self, destination: &Destination) -> bool {
         let book = self.shared.book();
         // Its worker may not have ended yet.
-        let line = book.lines.get(destination);
-        // Some of those who wait for room may be for it.
-        line.is_some_and(|line| line.has_waiting() || !book.room.is_empty())
+        book.lines
+            .get(destination)
+            .is_some_and(|line| line.has_some())
     }
 
     fn answered(state: &mut Deferral<Req>) {

@@ -37,8 +37,8 @@
 //! | any other error | was never accepted: nobody keeps it | as [`sent`](crate::Error::sent) says |
 //! | its future is dropped | is gone, unless it was just being stored; with [`survive_cancel`](OutboxBuilder::survive_cancel) it is the outbox's | maybe |
 //!
-//! So "deferred" does not mean that the link is down at this moment: a call is deferred behind others that have not
-//! been sent yet, [too](#order).
+//! So "deferred" does not mean that the link is down at this moment: a call is deferred behind others that are not
+//! answered yet, [too](#order).
 //!
 //! A message leaves the outbox when the service has answered, never when it was written. With HTTP every answer
 //! is one, a 500 and a 401 included: where that is no delivery, make an error of it below the layer, and the message
@@ -124,15 +124,15 @@
 //! # Order
 //!
 //! Messages to one [destination](crate::Destination) go in the order of their calls, over restarts too: what a former
-//! process left goes first. A call that finds messages for its destination that have not been sent yet has no attempt
-//! of its own, but is deferred behind them, also when the link is up again. When all of them are on their way, calls
-//! have attempts of their own again. A caller who goes on at once whenever a call is deferred can fill the outbox
-//! faster than it is emptied, and then its calls stay deferred: limits and
-//! [`WhenFull::Wait`](crate::WhenFull::Wait) slow it down. In-line callers and the outbox share the links: one probe, one backlog. Set
+//! process left goes first. A call that finds messages for its destination has no attempt of its own, but
+//! is deferred behind them, also when the link is up again: only so nothing that breaks on its way is overtaken. So a
+//! caller who sends faster than the peer answers is not answered directly any more after an outage, and one who goes
+//! on at once whenever a call is deferred can fill the outbox faster than it is emptied. A pause of the callers ends
+//! that; limits and [`WhenFull::Wait`](crate::WhenFull::Wait) slow them down. In-line callers and the outbox share the links: one probe, one backlog. Set
 //! [`in_order`](crate::RetryOnConnErr::in_order) if requests are pipelined on one connection. Destinations don't
 //! block each other.
 //!
-//! A call whose own attempt is in flight holds up nobody, nor does a delivery. If its connection breaks, it has the
+//! A call whose own attempt is in flight holds up nobody. If its connection breaks, it is deferred at the
 //! place of its call, and goes before all later ones that have not been sent by then. Those that have been
 //! went before it: where it hears of the break later than the first probe after it, which with `in_order`
 //! is 20 ms at least. What was deferred without an attempt has its first one in its turn. With `in_order` the

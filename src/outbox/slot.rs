@@ -11,16 +11,14 @@ pub(super) struct Slot {
 }
 
 const WAITS: u8 = 0;
-/// It is being polled.
+/// It is being polled, or an attempt is in flight.
 const BUSY: u8 = 1;
 const TAKEN: u8 = 2;
-/// Its attempt is in flight, or was when it was last polled.
-const AWAY: u8 = 3;
 
 impl Slot {
     pub(super) fn new(in_attempt: bool) -> Self {
         Self {
-            state: AtomicU8::new(if in_attempt { AWAY } else { WAITS }),
+            state: AtomicU8::new(if in_attempt { BUSY } else { WAITS }),
             waker: AtomicWaker::new(),
         }
     }
@@ -28,11 +26,6 @@ impl Slot {
     /// Whether it could be taken back.
     pub(super) fn waits(&self) -> bool {
         self.state.load(Ordering::Acquire) == WAITS
-    }
-
-    /// Whether an attempt is in flight, as far as is known.
-    pub(super) fn is_away(&self) -> bool {
-        self.state.load(Ordering::Acquire) == AWAY
     }
 
     /// Takes the message back, if it waits.
@@ -57,7 +50,8 @@ impl Slot {
 
     /// A poll ends without an answer.
     pub(super) fn end(&self, in_attempt: bool) {
-        let state = if in_attempt { AWAY } else { WAITS };
-        self.state.store(state, Ordering::Release);
+        if !in_attempt {
+            self.state.store(WAITS, Ordering::Release);
+        }
     }
 }
