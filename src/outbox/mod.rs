@@ -128,7 +128,9 @@
 //! is deferred behind them, also when the link is up again: only so nothing that breaks on its way is overtaken. So a
 //! caller who sends faster than the peer answers is not answered directly any more after an outage, and one who goes
 //! on at once whenever a call is deferred can fill the outbox faster than it is emptied. A pause of the callers ends
-//! that; limits and [`WhenFull::Wait`](crate::WhenFull::Wait) slow them down. In-line callers and the outbox share the links: one probe, one backlog. Set
+//! that; limits and [`WhenFull::Wait`](crate::WhenFull::Wait) slow them down.
+//!
+//! In-line callers and the outbox share the links: one probe, one backlog. Set
 //! [`in_order`](crate::RetryOnConnErr::in_order) if requests are pipelined on one connection. Destinations don't
 //! block each other.
 //!
