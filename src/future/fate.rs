@@ -71,8 +71,7 @@ where
         let Some(seen) = self.shared.policy.classify(&*error) else {
             // It says nothing against the connection, so the link may take it for an answer.
             if called {
-                slow.maybe_sent = true;
-                slow.redirect_doubt = false;
+                slow.may_be_sent();
             }
             if let Some(place) = slow.place.take() {
                 place.answered(false);
@@ -106,8 +105,7 @@ where
             conn_error = conn_error.with_outlook(Outlook::Transient);
         }
         if conn_error.sent() == Sent::Maybe {
-            slow.maybe_sent = true;
-            slow.redirect_doubt = false;
+            slow.may_be_sent();
         } else if called
             && !table.config().redirects_off
             && (may_redirect || may_have_redirected(&*error))
@@ -116,8 +114,7 @@ where
             slow.redirect_doubt |= !slow.maybe_sent;
             slow.maybe_sent = true;
         } else if called && relies_on_hypers_goaway(&*error) {
-            slow.maybe_sent = true;
-            slow.redirect_doubt = false;
+            slow.may_be_sent();
         }
         // Who is told to wait has heard from the peer, not only from a connection.
         let breaks = breaks_one_connection(conn_error.kind()) && conn_error.retry_after().is_none();

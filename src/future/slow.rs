@@ -35,7 +35,7 @@ pub(crate) struct Slow<S> {
     pub(super) broke: u8,
     /// Some attempt may have been sent.
     pub(super) maybe_sent: bool,
-    /// The only doubt about an attempt was a redirect.
+    /// The only doubt about all attempts is a redirect.
     pub(super) redirect_doubt: bool,
     pub(super) history: History,
     /// The request can't be copied, and an attempt has it.
@@ -83,6 +83,12 @@ impl<S> Slow<S> {
     /// The next attempt begins with this service.
     pub(super) fn ready_with(&mut self, service: S) {
         self.step = Step::Readying(Box::new(service), Instant::now());
+    }
+
+    /// The peer may have seen the request, redirected or not.
+    pub(super) fn may_be_sent(&mut self) {
+        self.maybe_sent = true;
+        self.redirect_doubt = false;
     }
 
     /// Whether the peer may have seen the request.

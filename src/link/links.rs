@@ -70,8 +70,8 @@ impl Links {
     /// Something says that the network is back: probes every down link now that has requests waiting, and
     /// if that fails, again from the first step of the backoff. A link without any has its next call
     /// as the probe, at once. What a peer said about the [next probe](ConnError::retry_after) is
-    /// ignored. However often it is called, there are at least
-    /// 10 ms between two probes of a link. A probe in flight goes on.
+    /// ignored. However often it is called, there are at least 10 ms between two probes of a link. A
+    /// probe in flight goes on.
     pub fn wake(&self) {
         self.table.wake();
     }

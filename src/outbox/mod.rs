@@ -58,8 +58,8 @@
 //! # }
 //! ```
 //!
-//! Each that leaves has a [`Receipt`]; one that will not be delivered becomes a [dead letter](Outbox::dead_letters), with its
-//! request. Dead letters that nobody takes stay in memory, within limits as large as the outbox's: of more the
+//! Each that leaves has a [`Receipt`]; one that will not be delivered becomes a
+//! [dead letter](Outbox::dead_letters), with its request. Dead letters that nobody takes stay in memory, within limits as large as the outbox's: of more the
 //! oldest are lost, and [counted](Outbox::lost_letters). [`next_dead_letter`](Outbox::next_dead_letter) gives
 //! each as it comes.
 //!

@@ -119,7 +119,12 @@ impl<F, Req, A> Connector<F, Req, A> {
         #[cfg(feature = "tls")]
         let tls = self.tls.clone();
         Connecting(Box::pin(async move {
-            let host = host_of(&address).map_err(|error| error.at(&address))?;
+            let at = |error: Error| error.at(&address);
+            let host = host_of(&address).map_err(at)?;
+            let late = || at(Error::unsent(ErrorKind::ConnectTimeout, None));
+            if options.connect_timeout.is_zero() {
+                return Err(late());
+            }
             let connect = async {
                 let stream = Counted::new(dial(&address, &options).await?);
                 check(&stream)?;
@@ -132,14 +137,10 @@ impl<F, Req, A> Connector<F, Req, A> {
                 let _ = host;
                 Ok(spawn(stream, codec, book, &options))
             };
-            let connected = match options.connect_timeout.is_zero() {
-                true => None,
-                false => timeout(options.connect_timeout, connect).await.ok(),
-            };
-            let late = || Err(Error::unsent(ErrorKind::ConnectTimeout, None));
-            connected
-                .unwrap_or_else(late)
-                .map_err(|error| error.at(&address))
+            timeout(options.connect_timeout, connect)
+                .await
+                .map_err(|_| late())?
+                .map_err(at)
         }))
     }
 }

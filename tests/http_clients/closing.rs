@@ -122,7 +122,7 @@ async fn serve(mut stream: TcpStream, manner: Manner, account: Arc<Mutex<Account
 }
 
 /// The path. The requests here have no body.
-async fn read_head(stream: &mut TcpStream) -> Option<String> {
+pub(super) async fn read_head(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if stream.read_buf(&mut head).await.ok()? == 0 {
